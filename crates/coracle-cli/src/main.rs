@@ -1,0 +1,2 @@
+//! The coracle program: the stack on a TAP interface
+fn main() {}

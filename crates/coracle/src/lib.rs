@@ -1,0 +1,1 @@
+//! A light TCP/IP stack with the raw (native, callback) API

@@ -1,0 +1,2 @@
+//! Tasks of the Coracle workspace.
+fn main() {}
