@@ -3,22 +3,24 @@
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-/// The register that partial sums are kept in. Sums are taken over words as memory holds them: a ones' complement sum of
-/// wider words, and in the other byte order, folds to the same 16 bits with their bytes swapped [RFC 1071 §2].
-#[cfg(target_pointer_width = "64")]
-type Word = u64;
+// Both are compiled for tests, so that a large machine tests what a small one runs.
+#[cfg(any(test, not(target_pointer_width = "64")))]
+mod narrow;
+#[cfg(any(test, target_pointer_width = "64"))]
+mod wide;
+
 #[cfg(not(target_pointer_width = "64"))]
-type Word = u32;
-
-/// How many bytes are summed without a branch. Small processors have small memories: there it is one word.
+use narrow::{Word, add_bytes, add_word, fold_u32};
 #[cfg(target_pointer_width = "64")]
-const BLOCK: usize = 64;
-#[cfg(not(target_pointer_width = "64"))]
-const BLOCK: usize = 4;
+use wide::{Word, add_bytes, add_word, fold_u32};
 
-const WORD: usize = size_of::<Word>();
+/// How many bytes are copied before they are summed, in bytes: an even number that stays in any first-level cache.
+const CACHED: usize = 4096;
 
-/// A sum that is not complete yet. Parts may come in any order, as long as each starts at an even offset of what is summed
+/// A sum that is not complete yet, over words as memory holds them: a ones' complement sum of wider words, and in the other
+/// byte order, folds to the same 16 bits with their bytes swapped [RFC 1071 §2].
+///
+/// Parts may come in any order, as long as each starts at an even offset of what is summed
 /// ([`add_chain`](Self::add_chain) sees to that for pieces of any length). It never overflows.
 ///
 /// ```
@@ -92,7 +94,7 @@ impl Sum {
     /// its own, right checksum.
     #[inline]
     pub const fn fold(self) -> u16 {
-        u16::from_be(fold(self.0))
+        u16::from_be(fold_u16(fold_u32(self.0)))
     }
 
     /// The checksum: the complement of [`fold`](Self::fold).
@@ -113,7 +115,7 @@ impl Sum {
     /// Whether what was summed, its checksum included, is unharmed.
     #[inline]
     pub const fn verifies(self) -> bool {
-        fold(self.0) == 0xffff
+        self.fold() == 0xffff
     }
 
     /// The sum of an IPv4 header without options.
@@ -188,7 +190,7 @@ pub fn pseudo_v6(source: Ipv6Addr, destination: Ipv6Addr, next_header: u8, len: 
 #[inline]
 pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
     let sum = !checksum as u32 + !old as u32 + new as u32;
-    !fold_u32(sum)
+    !fold_u16(sum)
 }
 
 /// The checksum after a 32-bit field at an even offset changed from `old` to `new`: as [`update`], for an address.
@@ -209,100 +211,18 @@ pub const fn update_u32(checksum: u16, old: u32, new: u32) -> u16 {
 /// ```
 pub fn copy_and_sum(into: &mut [u8], from: &[u8]) -> Sum {
     let len = into.len().min(from.len());
-    let (into_blocks, into_tail) = into[..len].as_chunks_mut::<BLOCK>();
-    let (from_blocks, from_tail) = from[..len].as_chunks::<BLOCK>();
+    let (into, from) = (&mut into[..len], &from[..len]);
     let mut sum = 0;
-    for (into, from) in into_blocks.iter_mut().zip(from_blocks) {
-        *into = *from;
-        sum = add_block(sum, from);
+    for (into, from) in into.chunks_mut(CACHED).zip(from.chunks(CACHED)) {
+        into.copy_from_slice(from);
+        sum = add_bytes(sum, from);
     }
-    into_tail.copy_from_slice(from_tail);
-    Sum(add_bytes(sum, from_tail))
+    Sum(sum)
 }
 
-fn add_bytes(sum: Word, bytes: &[u8]) -> Word {
-    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
-    let mut sum = sum;
-    for block in blocks {
-        sum = add_block(sum, block);
-    }
-    add_tail(sum, tail)
-}
-
-/// Adds what is left behind the blocks.
-#[cfg(target_pointer_width = "64")]
+/// Folds to 16 bits: the upper half of a number plus the same with its halves swapped is the sum of the halves with the carry
+/// brought back in.
 #[inline]
-fn add_tail(sum: Word, tail: &[u8]) -> Word {
-    let (mut sum, mut tail) = (sum, tail);
-    if let Some((block, rest)) = tail.split_first_chunk::<32>() {
-        (sum, tail) = (add_block(sum, block), rest);
-    }
-    if let Some((block, rest)) = tail.split_first_chunk::<16>() {
-        (sum, tail) = (add_block(sum, block), rest);
-    }
-    if let Some((block, rest)) = tail.split_first_chunk::<8>() {
-        (sum, tail) = (add_block(sum, block), rest);
-    }
-    let mut last = 0;
-    if let Some((word, rest)) = tail.split_first_chunk() {
-        (last, tail) = (Word::from(u32::from_ne_bytes(*word)), rest);
-    }
-    add_word(sum, last + last_bytes(tail))
-}
-
-#[cfg(not(target_pointer_width = "64"))]
-#[inline]
-fn add_tail(sum: Word, tail: &[u8]) -> Word {
-    add_word(sum, last_bytes(tail))
-}
-
-/// The sum of up to three bytes.
-#[inline]
-fn last_bytes(tail: &[u8]) -> Word {
-    let word = |a, b| Word::from(u16::from_ne_bytes([a, b]));
-    match *tail {
-        [a] => word(a, 0),
-        [a, b] => word(a, b),
-        [a, b, c] => word(a, b) + word(c, 0),
-        _ => 0,
-    }
-}
-
-/// Adds a block in one run of carries.
-#[inline]
-fn add_block<const LEN: usize>(sum: Word, block: &[u8; LEN]) -> Word {
-    let (words, _) = block.as_chunks::<WORD>();
-    let mut sum = sum;
-    let mut carry = false;
-    for word in words {
-        (sum, carry) = sum.carrying_add(Word::from_ne_bytes(*word), carry);
-    }
-    // The first addition had no carry to take in, so none leaves all ones and a carry behind: this does not wrap.
-    sum.wrapping_add(Word::from(carry))
-}
-
-/// Adds with the carry brought back in at the low end.
-#[inline]
-const fn add_word(sum: Word, word: Word) -> Word {
-    let (sum, carry) = sum.overflowing_add(word);
-    sum + carry as Word
-}
-
-/// Folds a sum to 16 bits, in the byte order of memory: the upper half of a number plus the same with its halves swapped is
-/// the sum of the halves with the carry brought back in.
-#[cfg(target_pointer_width = "64")]
-#[inline]
-const fn fold(sum: Word) -> u16 {
-    fold_u32((sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32)
-}
-
-#[cfg(not(target_pointer_width = "64"))]
-#[inline]
-const fn fold(sum: Word) -> u16 {
-    fold_u32(sum)
-}
-
-#[inline]
-const fn fold_u32(sum: u32) -> u16 {
+const fn fold_u16(sum: u32) -> u16 {
     (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
