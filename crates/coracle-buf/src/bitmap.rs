@@ -1,0 +1,191 @@
+//! Which blocks of a pool are free: a bitmap in up to three levels, claimed and released without a lock.
+//!
+//! A set bit in a *leaf* is a free block. Pools of more than one leaf have *summaries*, whose bit says that a leaf
+//! may have a free block, and *tops* over the summaries, so that the lowest free block is found with a look at one word per
+//! level (262,144 blocks with 64-bit words; above that, the tops are searched in order).
+//!
+//! An upper bit may be set over an empty word for a moment, and is then cleared by who finds out. The other way round,
+//! whoever clears it looks at the lower word again afterwards and sets it back if a block was released in between; since all
+//! accesses are sequentially consistent, either this look sees the release, or the release comes later and sets the bit
+//! itself. So no free block is lost. There is no ABA problem, since a word is the whole truth about its blocks.
+
+use portable_atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use crate::{Arena, Error, PoolStats, Table};
+
+const BITS: usize = usize::BITS as usize;
+
+#[derive(Debug)]
+pub(crate) struct Bitmap {
+    leaves: Table<AtomicUsize>,
+    summaries: Table<AtomicUsize>,
+    tops: Table<AtomicUsize>,
+    capacity: usize,
+    // One more than the highest index that was ever claimed. As the lowest free block is always the one that is
+    // claimed, all below it were in use at that moment, so that this is the greatest number of blocks ever in use.
+    peak: AtomicUsize,
+    failed: AtomicU32,
+}
+
+/// A level of `count` set bits.
+fn level(arena: &mut Arena, count: usize) -> Result<Table<AtomicUsize>, Error> {
+    arena.table(count.div_ceil(BITS), |word| {
+        let bits = count - word * BITS;
+        AtomicUsize::new(if bits >= BITS { usize::MAX } else { (1 << bits) - 1 })
+    })
+}
+
+impl Bitmap {
+    /// `capacity` blocks, all free.
+    pub(crate) fn new(arena: &mut Arena, capacity: usize) -> Result<Self, Error> {
+        let leaves = level(arena, capacity)?;
+        let summaries = if leaves.len() > 1 { level(arena, leaves.len())? } else { Table::empty() };
+        let tops = if summaries.len() > 1 { level(arena, summaries.len())? } else { Table::empty() };
+        Ok(Self { leaves, summaries, tops, capacity, peak: AtomicUsize::new(0), failed: AtomicU32::new(0) })
+    }
+
+    /// The lowest free block, which is in use from now on; `None` (and counted) if there is none.
+    #[inline]
+    pub(crate) fn claim(&self) -> Option<usize> {
+        let mut leaf = if self.summaries.is_empty() { 0 } else { self.candidate()? };
+        loop {
+            let Some(word) = self.leaves.get(leaf) else { return self.exhausted() };
+            let mut free = word.load(Ordering::SeqCst);
+            while free != 0 {
+                let rest = free & (free - 1);
+                match word.compare_exchange_weak(free, rest, Ordering::SeqCst, Ordering::SeqCst) {
+                    Ok(_) => {
+                        if rest == 0 {
+                            self.emptied(leaf);
+                        }
+                        let index = leaf * BITS + free.trailing_zeros() as usize;
+                        if index >= self.peak.load(Ordering::Relaxed) {
+                            self.raise_peak(index + 1);
+                        }
+                        return Some(index);
+                    }
+                    Err(now) => free = now,
+                }
+            }
+            if self.summaries.is_empty() {
+                return self.exhausted();
+            }
+            self.emptied(leaf);
+            leaf = self.candidate()?;
+        }
+    }
+
+    /// Gives a claimed block back. Its user's accesses to the block happen before those of the next one.
+    #[inline]
+    pub(crate) fn release(&self, index: usize) {
+        let leaf = index / BITS;
+        // The bit is clear, so adding it sets it (and is one instruction where an or with its old value is not).
+        let before = self.leaves[leaf].fetch_add(1 << (index % BITS), Ordering::SeqCst);
+        debug_assert!(before & (1 << (index % BITS)) == 0, "block given back twice");
+        if before == 0 {
+            self.refilled(leaf);
+        }
+    }
+
+    /// A leaf that may have a free block: the lowest one.
+    #[inline]
+    fn candidate(&self) -> Option<usize> {
+        let mut at = if self.tops.is_empty() { 0 } else { self.candidate_summary()? };
+        loop {
+            let bits = self.summaries[at].load(Ordering::SeqCst);
+            if bits != 0 {
+                return Some(at * BITS + bits.trailing_zeros() as usize);
+            }
+            if self.tops.is_empty() {
+                return self.exhausted();
+            }
+            clear_above(&self.tops, at, &self.summaries[at]);
+            at = self.candidate_summary()?;
+        }
+    }
+
+    #[cold]
+    fn candidate_summary(&self) -> Option<usize> {
+        for (i, top) in self.tops.iter().enumerate() {
+            let bits = top.load(Ordering::SeqCst);
+            if bits != 0 {
+                return Some(i * BITS + bits.trailing_zeros() as usize);
+            }
+        }
+        self.exhausted()
+    }
+
+    /// The leaf was seen without a free block.
+    #[cold]
+    fn emptied(&self, leaf: usize) {
+        if self.summaries.is_empty() {
+            return;
+        }
+        if clear_above(&self.summaries, leaf, &self.leaves[leaf]) && !self.tops.is_empty() {
+            let summary = leaf / BITS;
+            clear_above(&self.tops, summary, &self.summaries[summary]);
+        }
+    }
+
+    /// The leaf had no free block, and has one now.
+    #[cold]
+    fn refilled(&self, leaf: usize) {
+        if self.summaries.is_empty() {
+            return;
+        }
+        let summary = leaf / BITS;
+        self.summaries[summary].fetch_or(1 << (leaf % BITS), Ordering::SeqCst);
+        if !self.tops.is_empty() {
+            self.tops[summary / BITS].fetch_or(1 << (summary % BITS), Ordering::SeqCst);
+        }
+    }
+
+    #[cold]
+    fn exhausted(&self) -> Option<usize> {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    #[cold]
+    fn raise_peak(&self, to: usize) {
+        self.peak.fetch_max(to, Ordering::Relaxed);
+    }
+
+    /// Counts an allocation that failed without a claim.
+    #[cold]
+    pub(crate) fn refused(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The counters. `used` is exact when nobody claims or releases at the same time.
+    pub(crate) fn stats(&self) -> PoolStats {
+        let free: usize =
+            self.leaves.iter().map(|leaf| leaf.load(Ordering::SeqCst).count_ones() as usize).sum();
+        PoolStats {
+            capacity: self.capacity,
+            used: self.capacity - free,
+            peak: self.peak.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed) as usize,
+        }
+    }
+}
+
+/// Clears the bit of word `below` (the `at`th of its level) if that is zero, also if a release comes in between. Whether the
+/// upper word became zero.
+fn clear_above(above: &[AtomicUsize], at: usize, below: &AtomicUsize) -> bool {
+    let (word, bit) = (&above[at / BITS], 1 << (at % BITS));
+    let before = word.fetch_and(!bit, Ordering::SeqCst);
+    if below.load(Ordering::SeqCst) != 0 {
+        word.fetch_or(bit, Ordering::SeqCst);
+        return false;
+    }
+    before & !bit == 0
+}
+
+#[cfg(test)]
+#[path = "bitmap_tests.rs"]
+mod tests;

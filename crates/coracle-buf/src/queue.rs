@@ -1,0 +1,199 @@
+//! Queues of packets, linked through the packets themselves.
+
+use core::fmt;
+use core::ptr::NonNull;
+use portable_atomic::Ordering;
+
+use crate::segment::Segment;
+use crate::{Error, Pbuf};
+
+/// A queue of packets: first in, first out, without memory of its own.
+///
+/// A packet that other handles share can be in one queue as it is; if it is in one already, pushing it gives it a fresh
+/// first segment.
+///
+/// ```
+/// # #[cfg(feature = "alloc")] {
+/// # use coracle_buf::{Arena, Memory, MemoryLimits, PbufQueue};
+/// # let memory = Memory::new(&mut Arena::heap(), MemoryLimits::SMALL)?;
+/// let mut queue = PbufQueue::new();
+/// queue.push_back(memory.from_static(b"one")?).unwrap();
+/// queue.push_back(memory.from_static(b"second")?).unwrap();
+/// assert_eq!((queue.len(), queue.bytes()), (2, 9));
+/// assert_eq!(queue.pop_front().unwrap(), b"one");
+/// # }
+/// # Ok::<(), coracle_buf::Error>(())
+/// ```
+#[derive(Default)]
+pub struct PbufQueue {
+    first: Option<Pbuf>,
+    // Dangling while the queue is empty.
+    last: Option<NonNull<Segment>>,
+    packets: usize,
+    bytes: usize,
+}
+
+// SAFETY: the queue owns its packets, which may be sent; `last` is one of them.
+unsafe impl Send for PbufQueue {}
+// SAFETY: as above; through `&PbufQueue` nothing is written.
+unsafe impl Sync for PbufQueue {}
+
+impl PbufQueue {
+    /// An empty queue.
+    #[inline]
+    pub const fn new() -> Self {
+        Self { first: None, last: None, packets: 0, bytes: 0 }
+    }
+
+    /// Number of packets.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.packets
+    }
+
+    /// Bytes of all packets.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is no packet.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The oldest packet.
+    #[inline]
+    pub fn front(&self) -> Option<&Pbuf> {
+        self.first.as_ref()
+    }
+
+    /// Puts a packet at the end.
+    ///
+    /// # Errors
+    ///
+    /// Gives it back with [`Error::Memory`] if it is in another queue already, and no reference is left for a segment of its own.
+    #[inline]
+    pub fn push_back(&mut self, packet: Pbuf) -> Result<(), (Error, Pbuf)> {
+        let packet = claim_link(packet)?;
+        self.packets += 1;
+        self.bytes += packet.len();
+        let at = packet.as_raw();
+        match self.last {
+            // SAFETY: `last` is a packet of this queue, which claimed its link; so only this queue reads and writes
+            // it, under `&mut self` here. It is empty: nothing is dropped.
+            Some(last) => unsafe { (&raw mut (*last.as_ptr()).link).write(Some(packet)) },
+            None => self.first = Some(packet),
+        }
+        self.last = Some(at);
+        Ok(())
+    }
+
+    /// Puts a packet at the front.
+    ///
+    /// # Errors
+    ///
+    /// As for [`push_back`](Self::push_back).
+    pub fn push_front(&mut self, packet: Pbuf) -> Result<(), (Error, Pbuf)> {
+        let packet = claim_link(packet)?;
+        self.packets += 1;
+        self.bytes += packet.len();
+        let at = packet.as_raw();
+        // SAFETY: the link of `packet` was just claimed, and is empty.
+        unsafe { (&raw mut (*at.as_ptr()).link).write(self.first.take()) };
+        self.last = self.last.or(Some(at));
+        self.first = Some(packet);
+        Ok(())
+    }
+
+    /// Takes the oldest packet out.
+    #[inline]
+    pub fn pop_front(&mut self) -> Option<Pbuf> {
+        let packet = self.first.take()?;
+        // SAFETY: the packet's link is this queue's, see `push_back`.
+        self.first = unsafe { (*packet.as_raw().as_ptr()).link.take() };
+        if self.first.is_none() {
+            self.last = None;
+        }
+        // The link is empty again, and free for another queue that sees this.
+        packet.head().queued().store(0, Ordering::Release);
+        self.packets -= 1;
+        self.bytes -= packet.len();
+        Some(packet)
+    }
+
+    /// Drops all packets.
+    pub fn clear(&mut self) {
+        while self.pop_front().is_some() {}
+    }
+
+    /// The packets, oldest first.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { next: self.first.as_ref() }
+    }
+}
+
+/// Makes the link of the packet's first segment the caller's; that of a fresh one if another queue has it.
+#[inline]
+fn claim_link(mut packet: Pbuf) -> Result<Pbuf, (Error, Pbuf)> {
+    let head = packet.head();
+    if head.exclusive() {
+        // A queue would have a handle of its own.
+        head.queued().store(1, Ordering::Relaxed);
+        return Ok(packet);
+    }
+    if head.queued().compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        return Ok(packet);
+    }
+    match packet.fresh_head() {
+        Ok(()) => {
+            packet.head().queued().store(1, Ordering::Relaxed);
+            Ok(packet)
+        }
+        Err(error) => Err((error, packet)),
+    }
+}
+
+impl Drop for PbufQueue {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl fmt::Debug for PbufQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a PbufQueue {
+    type Item = &'a Pbuf;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// The packets of a [`PbufQueue`], oldest first.
+#[derive(Debug, Clone)]
+pub struct Iter<'a> {
+    next: Option<&'a Pbuf>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a Pbuf;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a Pbuf> {
+        let packet = self.next?;
+        // SAFETY: the link of a queued packet is its queue's, which is borrowed for `'a` and so neither written nor dropped.
+        self.next = unsafe { (*packet.as_raw().as_ptr()).link.as_ref() };
+        Some(packet)
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;
