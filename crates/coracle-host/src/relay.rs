@@ -124,7 +124,7 @@ impl<L: Layer> Relay<L> {
         loop {
             for (way, from, to) in self.parts() {
                 way.take_in(from, &mut buffer, clock)?;
-                way.give_out(to, clock.now());
+                way.give_out(clock.now(), |frame| to.send(frame));
             }
             if self.exchange() {
                 return Ok(());
@@ -199,9 +199,10 @@ impl Way {
         Ok(())
     }
 
-    fn give_out<L: Layer>(&mut self, to: &Device<L>, now: u64) {
+    /// Hands on what is due to `send`, which takes a frame (`true`), has no room for it, or refuses it.
+    fn give_out(&mut self, now: u64, mut send: impl FnMut(&[u8]) -> io::Result<bool>) {
         while let Some(mut frame) = self.waiting.take().or_else(|| self.impairer.pop_due(now)) {
-            match to.send(&frame) {
+            match send(&frame) {
                 Ok(true) => {}
                 Ok(false) => {
                     self.waiting = Some(frame);
@@ -291,5 +292,54 @@ struct State {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_without_room_waits_and_keeps_its_place() {
+        let mut way = Way::new(Impairment { delay: 10, ..Impairment::default() }, 1);
+        for n in 0..3 {
+            way.impairer.push(0, vec![n]);
+        }
+        let mut sent = Vec::new();
+        let mut send = |room: usize, now, way: &mut Way| {
+            let mut left = room;
+            way.give_out(now, |frame| {
+                let taken = left > 0;
+                if taken {
+                    left -= 1;
+                    sent.push(frame[0]);
+                }
+                Ok(taken)
+            });
+        };
+        send(3, 9, &mut way);
+        assert_eq!(way.next_deadline(), Some(10));
+        send(1, 10, &mut way);
+        assert_eq!(way.next_deadline(), None, "it waits for the interface, not for a time");
+        assert!(way.waiting.is_some());
+        send(0, 11, &mut way);
+        send(5, 12, &mut way);
+        assert!(way.waiting.is_none());
+        assert_eq!(sent, [0, 1, 2]);
+        assert_eq!(way.refused, 0);
+    }
+
+    #[test]
+    fn a_refused_frame_is_counted_and_the_next_goes_on() {
+        let mut way = Way::new(Impairment::default(), 1);
+        way.impairer.push(0, vec![0]);
+        way.impairer.push(0, vec![1]);
+        let mut sent = Vec::new();
+        way.give_out(0, |frame| {
+            sent.push(frame[0]);
+            if frame[0] == 0 { Err(io::ErrorKind::NetworkDown.into()) } else { Ok(true) }
+        });
+        assert_eq!((sent, way.refused, way.spare.len()), (vec![0, 1], 1, 2));
+        assert!(way.spare.iter().all(Vec::is_empty), "buffers come back empty");
     }
 }
