@@ -85,6 +85,15 @@ fn loss_of_none_and_of_all_are_exact() {
 }
 
 #[test]
+fn never_and_always_hold_for_every_random_word() {
+    for word in [0, 1, u32::MAX / 2, u32::MAX - 1, u32::MAX] {
+        assert!(!Probability::NEVER.happens(word) && Probability::ALWAYS.happens(word));
+    }
+    let half = Probability::percent(50);
+    assert!(half.happens((1 << 31) - 1) && !half.happens(1 << 31));
+}
+
+#[test]
 fn rates_hold_for_fixed_seeds() {
     let tenth = Probability::percent(10);
     for seed in [1, 2, 3, u64::MAX] {
@@ -350,6 +359,7 @@ fn text_says_what_is_wrong() {
         ("delay=20", "`20` is not a time (as in 20ms, 1.5s or 300us)"),
         ("delay=-1ms", "`-1ms` is not a time (as in 20ms, 1.5s or 300us)"),
         ("loss=101%", "`101%` is not a probability from 0 to 1 (as in 2%, 0.02 or 1/50)"),
+        ("loss=0/0", "`0/0` is not a probability from 0 to 1 (as in 2%, 0.02 or 1/50)"),
         ("loss=1/0", "`1/0` is not a probability from 0 to 1 (as in 2%, 0.02 or 1/50)"),
         ("loss=", "`` is not a probability from 0 to 1 (as in 2%, 0.02 or 1/50)"),
         ("reorder=2%", "`2%` is not a probability and a detour (as in 2%/5ms)"),
@@ -372,7 +382,7 @@ fn text_says_what_is_wrong() {
 
 #[test]
 fn text_sets_every_property() {
-    let text = "delay=1.5s jitter=300us,loss=0.5% burst=1%/25%/90%/1% reorder=1/20/5ms duplicate=0.02 corrupt=1/1000 \
+    let text = "delay=1.5s jitter=300µs,loss=0.5% burst=1%/25%/90%/1% reorder=1/20/5ms duplicate=0.02 corrupt=1/1000 \
                 rate=64kbit/1M mtu=1514 limit=2k partition=on";
     let expected = Impairment {
         delay: 1_500_000,
