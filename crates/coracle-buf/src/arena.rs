@@ -80,6 +80,7 @@ unsafe impl Send for Arena {}
 unsafe impl Sync for Arena {}
 
 /// A state of an arena to go back to.
+#[derive(Clone, Copy)]
 pub(crate) struct Mark(Source);
 
 impl Arena {

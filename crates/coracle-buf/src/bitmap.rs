@@ -2,10 +2,11 @@
 //!
 //! A set bit in a *leaf* is a free block. Pools of more than one leaf have *summaries*, whose bit says that a leaf
 //! may have a free block, and *tops* over the summaries, so that the lowest free block is found with a look at one word per
-//! level (262,144 blocks with 64-bit words; above that, the tops are searched in order).
+//! level (262,144 blocks with 64-bit words; above that, the tops are searched in order). Most claims don't even do that, as the lowest
+//! leaf with free blocks is remembered; that is only a hint, which a race may make too high until the next search.
 //!
-//! An upper bit may be set over an empty word for a moment, and is then cleared by who finds out. The other way round,
-//! whoever clears it looks at the lower word again afterwards and sets it back if a block was released in between; since all
+//! An upper bit may be set over an empty word, and is cleared by who finds out. Whoever clears it
+//! looks at the lower word again afterwards and sets it back if a block was released in between; since all
 //! accesses are sequentially consistent, either this look sees the release, or the release comes later and sets the bit
 //! itself. So no free block is lost. There is no ABA problem, since a word is the whole truth about its blocks.
 
@@ -21,15 +22,18 @@ pub(crate) struct Bitmap {
     summaries: Table<AtomicUsize>,
     tops: Table<AtomicUsize>,
     capacity: usize,
-    // One more than the highest index that was ever claimed. As the lowest free block is always the one that is
-    // claimed, all below it were in use at that moment, so that this is the greatest number of blocks ever in use.
+    // The lowest leaf with a free block, as far as is known; always one of the leaves.
+    hint: AtomicUsize,
+    // One more than the highest index that was ever claimed. As the lowest free block is the one that is
+    // claimed, all below it were in use at that moment, so that this is the greatest number of blocks ever in use (a race
+    // may make it a little more).
     peak: AtomicUsize,
     failed: AtomicU32,
 }
 
-/// A level of `count` set bits.
+/// A level of `count` set bits, and at least one word.
 fn level(arena: &mut Arena, count: usize) -> Result<Table<AtomicUsize>, Error> {
-    arena.table(count.div_ceil(BITS), |word| {
+    arena.table(count.div_ceil(BITS).max(1), |word| {
         let bits = count - word * BITS;
         AtomicUsize::new(if bits >= BITS { usize::MAX } else { (1 << bits) - 1 })
     })
@@ -41,27 +45,43 @@ impl Bitmap {
         let leaves = level(arena, capacity)?;
         let summaries = if leaves.len() > 1 { level(arena, leaves.len())? } else { Table::empty() };
         let tops = if summaries.len() > 1 { level(arena, summaries.len())? } else { Table::empty() };
-        Ok(Self { leaves, summaries, tops, capacity, peak: AtomicUsize::new(0), failed: AtomicU32::new(0) })
+        let (hint, peak, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU32::new(0));
+        Ok(Self { leaves, summaries, tops, capacity, hint, peak, failed })
     }
 
     /// The lowest free block, which is in use from now on; `None` (and counted) if there is none.
     #[inline]
     pub(crate) fn claim(&self) -> Option<usize> {
-        let mut leaf = if self.summaries.is_empty() { 0 } else { self.candidate()? };
+        let leaf = self.hint.load(Ordering::Relaxed);
+        // SAFETY: there is a leaf 0, and whoever changes the hint makes it another one that exists.
+        let word = unsafe { self.leaves.get_unchecked(leaf) };
+        let free = word.load(Ordering::SeqCst);
+        let rest = free & free.wrapping_sub(1);
+        if free == 0 || word.compare_exchange(free, rest, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            return self.search();
+        }
+        let index = leaf * BITS + free.trailing_zeros() as usize;
+        if index >= self.peak.load(Ordering::Relaxed) {
+            self.raise_peak(index + 1);
+        }
+        Some(index)
+    }
+
+    /// `claim` where the hint is wrong or somebody else was faster.
+    #[cold]
+    #[inline(never)]
+    fn search(&self) -> Option<usize> {
         loop {
-            let Some(word) = self.leaves.get(leaf) else { return self.exhausted() };
+            let leaf = if self.summaries.is_empty() { 0 } else { self.candidate()? };
+            let word = &self.leaves[leaf];
             let mut free = word.load(Ordering::SeqCst);
             while free != 0 {
                 let rest = free & (free - 1);
                 match word.compare_exchange_weak(free, rest, Ordering::SeqCst, Ordering::SeqCst) {
                     Ok(_) => {
-                        if rest == 0 {
-                            self.emptied(leaf);
-                        }
+                        self.hint.store(leaf, Ordering::Relaxed);
                         let index = leaf * BITS + free.trailing_zeros() as usize;
-                        if index >= self.peak.load(Ordering::Relaxed) {
-                            self.raise_peak(index + 1);
-                        }
+                        self.raise_peak(index + 1);
                         return Some(index);
                     }
                     Err(now) => free = now,
@@ -71,16 +91,22 @@ impl Bitmap {
                 return self.exhausted();
             }
             self.emptied(leaf);
-            leaf = self.candidate()?;
         }
     }
 
     /// Gives a claimed block back. Its user's accesses to the block happen before those of the next one.
+    ///
+    /// # Safety
+    ///
+    /// `index` came from `claim` and was not given back since.
     #[inline]
-    pub(crate) fn release(&self, index: usize) {
+    pub(crate) unsafe fn release(&self, index: usize) {
         let leaf = index / BITS;
+        debug_assert!(index < self.capacity);
+        // SAFETY: the index came from `claim`, so that there is such a leaf.
+        let word = unsafe { self.leaves.get_unchecked(leaf) };
         // The bit is clear, so adding it sets it (and is one instruction where an or with its old value is not).
-        let before = self.leaves[leaf].fetch_add(1 << (index % BITS), Ordering::SeqCst);
+        let before = word.fetch_add(1 << (index % BITS), Ordering::SeqCst);
         debug_assert!(before & (1 << (index % BITS)) == 0, "block given back twice");
         if before == 0 {
             self.refilled(leaf);
@@ -88,7 +114,6 @@ impl Bitmap {
     }
 
     /// A leaf that may have a free block: the lowest one.
-    #[inline]
     fn candidate(&self) -> Option<usize> {
         let mut at = if self.tops.is_empty() { 0 } else { self.candidate_summary()? };
         loop {
@@ -104,7 +129,6 @@ impl Bitmap {
         }
     }
 
-    #[cold]
     fn candidate_summary(&self) -> Option<usize> {
         for (i, top) in self.tops.iter().enumerate() {
             let bits = top.load(Ordering::SeqCst);
@@ -116,11 +140,7 @@ impl Bitmap {
     }
 
     /// The leaf was seen without a free block.
-    #[cold]
     fn emptied(&self, leaf: usize) {
-        if self.summaries.is_empty() {
-            return;
-        }
         if clear_above(&self.summaries, leaf, &self.leaves[leaf]) && !self.tops.is_empty() {
             let summary = leaf / BITS;
             clear_above(&self.tops, summary, &self.summaries[summary]);
@@ -129,6 +149,7 @@ impl Bitmap {
 
     /// The leaf had no free block, and has one now.
     #[cold]
+    #[inline(never)]
     fn refilled(&self, leaf: usize) {
         if self.summaries.is_empty() {
             return;
@@ -138,6 +159,7 @@ impl Bitmap {
         if !self.tops.is_empty() {
             self.tops[summary / BITS].fetch_or(1 << (summary % BITS), Ordering::SeqCst);
         }
+        self.hint.fetch_min(leaf, Ordering::Relaxed);
     }
 
     #[cold]

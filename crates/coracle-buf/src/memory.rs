@@ -389,15 +389,10 @@ impl Core {
         debug_assert!(offset + len <= self.buffer_size);
         let Some(index) = self.free_buffers.claim() else { return Err(Error::Memory) };
         self.users.add();
-        // SAFETY: the index is below the number of buffers, and the claim makes this one the caller's alone. Its block was
-        // written when the pool was made, and its storage has one view, as always while it is free.
+        // SAFETY: the index is below the number of buffers, and the claim makes this one the caller's alone.
         unsafe {
             let block = self.buffers.start().add(index * self.stride).cast::<Block>();
-            let payload = block.as_ptr().cast::<u8>().add(HEADER + offset);
-            let segment =
-                Segment::new(Kind::Pool, PbufFlags::empty(), ORIGIN_POOL, block, payload, len as u32);
-            block.cast::<Segment>().write(segment);
-            Ok(Pbuf::from_raw(block.cast()))
+            Ok(Block::renew(block, offset, len))
         }
     }
 

@@ -136,9 +136,9 @@ impl Release {
                 free(unsafe { core::slice::from_raw_parts_mut(base.as_ptr(), len) }, context);
             }
             #[cfg(feature = "alloc")]
-            // SAFETY: these are the parts of a vector that was taken apart.
             Self::Vec { capacity } => {
-                drop(unsafe { alloc::vec::Vec::from_raw_parts(base.as_ptr(), len, capacity) })
+                // SAFETY: these are the parts of a vector that was taken apart.
+                drop(unsafe { alloc::vec::Vec::from_raw_parts(base.as_ptr(), len, capacity) });
             }
         }
     }
@@ -169,6 +169,38 @@ impl Segment {
             reserved: 0,
             storage,
             link: None,
+        }
+    }
+}
+
+impl Block {
+    /// Makes a free buffer of the pool into a segment of `len` bytes from `offset` on, with one handle.
+    ///
+    /// What isn't written here is as it has to be in a free buffer: no successor, no queue, one view of its own storage.
+    ///
+    /// # Safety
+    ///
+    /// `block` is a free buffer of the pool that the caller claimed, with that many bytes.
+    #[inline]
+    pub(crate) unsafe fn renew(block: NonNull<Self>, offset: usize, len: usize) -> Pbuf {
+        // SAFETY: the caller has the block for itself, and its bytes follow it.
+        unsafe {
+            let segment = &raw mut (*block.as_ptr()).segment;
+            debug_assert!((*segment).next.is_null() && (*segment).link.is_none());
+            debug_assert!(
+                (*segment).storage == block && (*block.as_ptr()).views.load(Ordering::Relaxed) == 1
+            );
+            (*segment).payload = block.as_ptr().cast::<u8>().add(size_of::<Self>() + offset);
+            (*segment).tot_len = len as u32;
+            (*segment).len = len as u32;
+            (*segment).kind = Kind::Pool.byte();
+            (*segment).flags = AtomicU8::new(0);
+            (*segment).refs = AtomicU16::new(1);
+            (*segment).if_idx = AtomicU8::new(0);
+            (*segment).queued = AtomicU8::new(0);
+            (*segment).origin = ORIGIN_POOL;
+            (*segment).reserved = 0;
+            Pbuf::from_raw(block.cast())
         }
     }
 }
@@ -432,7 +464,30 @@ impl<'a> Seg<'a> {
 ///
 /// The handle is the caller's, and gone after this.
 #[inline]
-pub(crate) unsafe fn drop_handle(mut at: NonNull<Segment>) {
+pub(crate) unsafe fn drop_handle(at: NonNull<Segment>) {
+    // SAFETY: the handle keeps the segment alive. If it is the last one to a buffer of the pool that nobody else views and that
+    // has no successor, then that is all there is to free. (The segment of such a buffer views its own storage.)
+    unsafe {
+        let segment = at.as_ptr();
+        if (*segment).refs.load(Ordering::Acquire) == 1
+            && (*segment).origin == ORIGIN_POOL
+            && (*segment).next.is_null()
+            && (*at.cast::<Block>().as_ptr()).views.load(Ordering::Acquire) == 1
+        {
+            Core::free_buffer(at.cast());
+        } else {
+            drop_chain(at);
+        }
+    }
+}
+
+/// `drop_handle` in all cases.
+///
+/// # Safety
+///
+/// As for `drop_handle`.
+#[inline(never)]
+unsafe fn drop_chain(mut at: NonNull<Segment>) {
     loop {
         // SAFETY: the handle keeps the segment alive, until the moment when it is dropped; if it is the last one, the
         // segment is the caller's until it is freed, and so is its handle to the next one.
@@ -440,7 +495,8 @@ pub(crate) unsafe fn drop_handle(mut at: NonNull<Segment>) {
             if (*at.as_ptr()).refs.load(Ordering::Acquire) != 1 && !drop_shared(at) {
                 return;
             }
-            let next = (*at.as_ptr()).next;
+            // Buffers of the pool are handed out with the null that they come back with.
+            let next = ptr::replace(&raw mut (*at.as_ptr()).next, ptr::null_mut());
             free(at);
             match NonNull::new(next) {
                 Some(next) => at = next,
@@ -455,8 +511,7 @@ pub(crate) unsafe fn drop_handle(mut at: NonNull<Segment>) {
 /// # Safety
 ///
 /// The handle is the caller's. It is gone unless this returns true.
-#[cold]
-#[inline(never)]
+#[inline]
 unsafe fn drop_shared(at: NonNull<Segment>) -> bool {
     // SAFETY: the handle keeps the segment alive, which isn't touched after the decrement.
     let refs = unsafe { NonNull::from(&(*at.as_ptr()).refs) };
@@ -525,7 +580,6 @@ unsafe fn drop_view(storage: NonNull<Block>) -> bool {
 /// # Safety
 ///
 /// The block is the caller's, and no longer after this.
-#[inline]
 unsafe fn give_back(block: NonNull<Block>) {
     // SAFETY: the caller has the block for itself; its origin says what it is part of.
     unsafe {

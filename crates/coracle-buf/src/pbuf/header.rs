@@ -88,11 +88,10 @@ impl Pbuf {
             }
         }
         if left == 0 || exclusive {
-            let target = target.share();
-            *self = target;
-            // SAFETY: the segments in front, if they were exclusive, are gone with their handle to the target, whose only
-            // handle is now this one; if not, `left` is zero. The target has more than `left` bytes or is the last.
+            *self = target.share();
             if left > 0 {
+                // SAFETY: borrowed mutably; the segments in front were exclusive and went with their handle to this one,
+                // which was exclusive too, and has `left` bytes.
                 unsafe { self.head().hide(left) }
             }
             return Ok(());

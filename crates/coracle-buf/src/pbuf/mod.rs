@@ -287,4 +287,6 @@ impl fmt::Debug for Segments<'_> {
 }
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
