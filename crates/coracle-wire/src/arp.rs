@@ -108,3 +108,7 @@ impl ArpPacket {
         self.target_ip.into()
     }
 }
+
+#[cfg(test)]
+#[path = "arp_tests.rs"]
+mod tests;

@@ -226,3 +226,7 @@ pub fn copy_and_sum(into: &mut [u8], from: &[u8]) -> Sum {
 const fn fold_u16(sum: u32) -> u16 {
     (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
+
+#[cfg(test)]
+#[path = "checksum_tests.rs"]
+mod tests;

@@ -311,3 +311,7 @@ impl VlanTag {
         EtherType(self.ether_type.get())
     }
 }
+
+#[cfg(test)]
+#[path = "ethernet_tests.rs"]
+mod tests;

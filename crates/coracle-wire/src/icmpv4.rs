@@ -214,3 +214,7 @@ pub fn read_quoted(bytes: &[u8]) -> Result<Quoted<'_>, Malformed> {
     let transport = bytes.get(header.header_len()..end).ok_or(Malformed::Truncated)?;
     Ok(Quoted { header, transport })
 }
+
+#[cfg(test)]
+#[path = "icmpv4_tests.rs"]
+mod tests;

@@ -321,3 +321,6 @@ pub fn write_header_with_options(
     padding.fill(0);
     Ok(header_len)
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,8 @@ pub mod ipv4;
 pub mod udp;
 
 mod malformed;
+#[cfg(test)]
+mod testing;
 
 pub use ethernet::{EtherType, MacAddr};
 pub use malformed::Malformed;

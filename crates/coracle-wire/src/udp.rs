@@ -106,3 +106,7 @@ pub fn udp_lite_coverage(header: &UdpHeader, ip_payload_len: usize) -> Result<us
 fn within(length: usize, ip_payload_len: usize) -> Result<usize, Malformed> {
     if length < HEADER_LEN || length > ip_payload_len { Err(Malformed::Length) } else { Ok(length) }
 }
+
+#[cfg(test)]
+#[path = "udp_tests.rs"]
+mod tests;

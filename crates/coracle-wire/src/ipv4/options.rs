@@ -162,3 +162,7 @@ fn timestamp(data: &[u8]) -> Result<Ipv4Option<'_>, Malformed> {
         _ => Err(Malformed::Option),
     }
 }
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;
