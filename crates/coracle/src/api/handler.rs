@@ -1,0 +1,144 @@
+//! What an application wants to hear of.
+
+use core::net::{IpAddr, SocketAddr};
+
+use coracle_buf::Pbuf;
+
+use super::{Raw, Stack, Timeout, Udp};
+use crate::event::IcmpError;
+use crate::netif::NetifEvent;
+
+/// The callbacks of an application. Every one has a default; implement those that you register for.
+///
+/// `H` is the one handler type of the stack: a struct, an enum of several applications, or, with `alloc`,
+/// [`Boxed`]. A control block owns its handler, which is lwIP's `arg` and callback functions in one. While a
+/// callback runs, its handler is out of its place: the callback has `&mut` to it *and* to the whole stack, and may
+/// send, bind, remove any control block (its own included), or make new ones. Handlers are moved out and back for
+/// each callback, so keep large ones behind a reference or a `Box`.
+///
+/// Callbacks never nest. What a callback causes (a packet to ourselves, a change of an interface) is delivered
+/// after it returns, before the outermost call into the stack does, or at the next `poll`.
+///
+/// ```
+/// use core::net::SocketAddr;
+/// use coracle::{Handler, Pbuf, Udp};
+///
+/// struct Echo;
+/// impl Handler for Echo {
+///     fn datagram(&mut self, udp: &mut Udp<'_, Self>, from: SocketAddr, data: Pbuf) {
+///         // The answer leaves from the buffer in which the question came. What cannot be sent is dropped.
+///         drop(udp.send_to(data, from));
+///     }
+/// }
+/// ```
+pub trait Handler<H = Self> {
+    /// A datagram came; `data` is the buffer that the driver filled. lwIP: `udp_recv_fn`. The packet's destination,
+    /// interface and time-to-live are in [`Udp::packet`].
+    fn datagram(&mut self, udp: &mut Udp<'_, H>, from: SocketAddr, data: Pbuf) {
+        let _ = (udp, from, data);
+    }
+
+    /// A datagram to `to` could not be delivered, says an ICMP error [RFC 1122 §4.1.3.3]. It may be forged: take it
+    /// as a hint.
+    fn datagram_error(&mut self, udp: &mut Udp<'_, H>, to: SocketAddr, error: IcmpError) {
+        let _ = (udp, to, error);
+    }
+
+    /// A packet came, its IP header in front; its length is that of the packet. Returning it passes it on,
+    /// unchanged, to others and to the stack; `None` eats it. lwIP: `raw_recv_fn`.
+    fn packet(&mut self, raw: &mut Raw<'_, H>, packet: Pbuf) -> Option<Pbuf> {
+        let _ = raw;
+        Some(packet)
+    }
+
+    /// A packet to `to` could not be delivered, says an ICMP error.
+    fn packet_error(&mut self, raw: &mut Raw<'_, H>, to: IpAddr, error: IcmpError) {
+        let _ = (raw, to, error);
+    }
+
+    /// The time set with [`Stack::timeout`] came. Unless it calls [`Timeout::again`], the handler is dropped
+    /// afterwards. lwIP: `sys_timeout_handler`.
+    fn timeout(&mut self, timeout: &mut Timeout<'_, H>) {
+        let _ = timeout;
+    }
+
+    /// An interface changed; see [`Stack::netif_listen`]. lwIP: the status, link, remove and extended callbacks.
+    fn netif_changed(&mut self, stack: &mut Stack<H>, event: NetifEvent) {
+        let _ = (stack, event);
+    }
+}
+
+/// A stack that calls nobody: it answers pings and counts.
+impl Handler for () {}
+
+#[cfg(feature = "alloc")]
+pub use boxed::Boxed;
+
+#[cfg(feature = "alloc")]
+mod boxed {
+    use alloc::boxed::Box;
+    use core::net::{IpAddr, SocketAddr};
+
+    use coracle_buf::Pbuf;
+
+    use super::{Handler, IcmpError, NetifEvent, Raw, Stack, Timeout, Udp};
+
+    /// Any handler, behind a pointer: the handler type of a stack with applications of many types.
+    ///
+    /// ```
+    /// use coracle::{Boxed, Handler, Timeout};
+    ///
+    /// struct Tick(u32);
+    /// impl Handler<Boxed> for Tick {
+    ///     fn timeout(&mut self, _timeout: &mut Timeout<'_, Boxed>) {
+    ///         self.0 += 1;
+    ///     }
+    /// }
+    /// let any = Boxed::new(Tick(0));
+    /// ```
+    pub struct Boxed(Box<dyn Handler<Boxed> + Send>);
+
+    impl Boxed {
+        /// Puts a handler behind a pointer.
+        pub fn new(handler: impl Handler<Self> + Send + 'static) -> Self {
+            Self(Box::new(handler))
+        }
+
+        /// A handler of datagrams from a closure.
+        pub fn datagrams(on: impl FnMut(&mut Udp<'_, Self>, SocketAddr, Pbuf) + Send + 'static) -> Self {
+            struct Datagrams<F>(F);
+            impl<F: FnMut(&mut Udp<'_, Boxed>, SocketAddr, Pbuf)> Handler<Boxed> for Datagrams<F> {
+                fn datagram(&mut self, udp: &mut Udp<'_, Boxed>, from: SocketAddr, data: Pbuf) {
+                    (self.0)(udp, from, data);
+                }
+            }
+            Self::new(Datagrams(on))
+        }
+    }
+
+    impl Handler for Boxed {
+        fn datagram(&mut self, udp: &mut Udp<'_, Self>, from: SocketAddr, data: Pbuf) {
+            self.0.datagram(udp, from, data);
+        }
+
+        fn datagram_error(&mut self, udp: &mut Udp<'_, Self>, to: SocketAddr, error: IcmpError) {
+            self.0.datagram_error(udp, to, error);
+        }
+
+        fn packet(&mut self, raw: &mut Raw<'_, Self>, packet: Pbuf) -> Option<Pbuf> {
+            self.0.packet(raw, packet)
+        }
+
+        fn packet_error(&mut self, raw: &mut Raw<'_, Self>, to: IpAddr, error: IcmpError) {
+            self.0.packet_error(raw, to, error);
+        }
+
+        fn timeout(&mut self, timeout: &mut Timeout<'_, Self>) {
+            self.0.timeout(timeout);
+        }
+
+        fn netif_changed(&mut self, stack: &mut Stack<Self>, event: NetifEvent) {
+            self.0.netif_changed(stack, event);
+        }
+    }
+}

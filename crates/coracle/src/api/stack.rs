@@ -1,0 +1,303 @@
+//! The stack: the engine and the handlers of its control blocks.
+
+use core::net::{IpAddr, SocketAddr};
+
+use coracle_buf::{Arena, Memory, Pbuf, Table};
+
+use super::netif::Listener;
+use super::raw::Raw;
+use super::timeout::Timeout;
+use super::udp::Udp;
+use super::{Handler, RawHandle, TimeoutHandle, UdpHandle};
+use crate::config::{Config, Limits};
+use crate::counters::{Counters, count};
+use crate::engine::Engine;
+use crate::error::{Error, Rejected};
+use crate::event::Event;
+use crate::netif::NetifHandle;
+use crate::table::Slots;
+use crate::time::Instant;
+
+/// A TCP/IP stack.
+///
+/// It is a value: a program may have several, each in one context at a time (`&mut`), which is what lwIP calls the
+/// core thread, checked by the compiler. It never blocks, and knows no clock and no device: its owner
+///
+/// * hands in what devices received ([`Stack::input`]),
+/// * calls [`Stack::poll`] when the deadline that it returned last has come,
+/// * pulls what is ready for each device ([`Stack::transmit`]) after either.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use coracle::{Arena, Config, Instant, Ipv4Settings, Limits, MacAddr, Memory, MemoryLimits, NetifConfig, Stack};
+///
+/// let mut arena = Arena::heap();
+/// let memory = Memory::new(&mut arena, MemoryLimits::default())?;
+/// let mut stack = Stack::<()>::new(&mut arena, Limits::default(), memory, Config::new([7; 16]))?;
+/// let settings = Ipv4Settings::new(Ipv4Addr::new(192, 0, 2, 2), 24);
+/// let netif = stack.netif_add(&NetifConfig::ethernet(MacAddr::new(2, 0, 0, 0, 0, 2)).ipv4(settings))?;
+/// stack.netif(netif)?.set_up(true)?;
+///
+/// stack.poll(Instant::ZERO);
+/// let announcement = stack.transmit(netif).expect("an ARP announcement");
+/// assert_eq!(announcement.len(), 42);
+/// # Ok::<(), coracle::Error>(())
+/// ```
+pub struct Stack<H> {
+    pub(crate) engine: Engine,
+    pub(super) udp_handlers: Table<Option<H>>,
+    pub(super) raw_handlers: Table<Option<H>>,
+    pub(super) timeout_handlers: Table<Option<H>>,
+    pub(super) listeners: Slots<Listener<H>>,
+    dispatching: bool,
+}
+
+impl<H> Stack<H> {
+    /// A stack without interfaces.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] when the arena is too small; [`Error::Argument`] for limits or a configuration that no
+    /// stack can have: more than 255 interfaces, an empty range of ports, a time-to-live of zero.
+    pub fn new(arena: &mut Arena, limits: Limits, memory: Memory, config: Config) -> Result<Self, Error> {
+        Ok(Self {
+            engine: Engine::new(arena, &limits, memory, config)?,
+            udp_handlers: arena.table(limits.udp, |_| None)?,
+            raw_handlers: arena.table(limits.raw, |_| None)?,
+            timeout_handlers: arena.table(limits.timeouts, |_| None)?,
+            listeners: Slots::new(arena, limits.listeners)?,
+            dispatching: false,
+        })
+    }
+
+    /// The memory that the stack takes its buffers from.
+    pub fn memory(&self) -> &Memory {
+        &self.engine.memory
+    }
+
+    /// The latest time that the stack was told.
+    pub fn now(&self) -> Instant {
+        self.engine.now
+    }
+
+    /// What happened so far, counted.
+    pub fn counters(&self) -> &Counters {
+        &self.engine.counters
+    }
+
+    /// The next frame for the device of an interface, link header included; `None` when there is nothing, or the
+    /// interface is gone.
+    ///
+    /// The frame may still be shared (with a queue for retransmission, say): a device reads it and drops it.
+    #[inline]
+    pub fn transmit(&mut self, netif: NetifHandle) -> Option<Pbuf> {
+        self.engine.netifs.get_mut(netif.0)?.queue.pop_front()
+    }
+
+    /// How many frames wait for the device of an interface.
+    pub fn transmit_pending(&self, netif: NetifHandle) -> usize {
+        self.engine.netifs.get(netif.0).map_or(0, |interface| interface.queue.len())
+    }
+
+    /// Pushes frames to a device until it takes no more: lwIP's `linkoutput`, for drivers that prefer to be called.
+    /// A frame that comes back in `Err` stays first in the queue. Returns how many frames were taken.
+    pub fn transmit_with(
+        &mut self,
+        netif: NetifHandle,
+        mut link_output: impl FnMut(Pbuf) -> Result<(), Pbuf>,
+    ) -> usize {
+        let mut taken = 0;
+        while let Some(frame) = self.transmit(netif) {
+            if let Err(frame) = link_output(frame) {
+                if let Some(interface) = self.engine.netifs.get_mut(netif.0)
+                    && interface.queue.push_front(frame).is_err()
+                {
+                    count!(interface.counters.out_discards);
+                }
+                break;
+            }
+            taken += 1;
+        }
+        taken
+    }
+
+    /// When [`Stack::poll`] wants to be called; `None`: not before something else happens.
+    pub fn next_deadline(&mut self) -> Option<Instant> {
+        self.engine.next_deadline()
+    }
+
+    /// Whether a callback is running.
+    pub(super) fn is_dispatching(&self) -> bool {
+        self.dispatching
+    }
+}
+
+impl<H: Handler> Stack<H> {
+    /// Takes a frame that the device of an interface received: an Ethernet frame without its check sequence, or an
+    /// IP packet, as the medium of the interface says. Callbacks run before it returns. lwIP: `netif->input`.
+    ///
+    /// The buffer goes to the application as it is; its owner counts it down when all is done with it. From within
+    /// a callback the frame is kept until the callback is over.
+    ///
+    /// # Errors
+    ///
+    /// The frame comes back with [`Error::Closed`] when the interface is gone, or, within a callback, with
+    /// [`Error::WouldBlock`] when too many frames wait already. What is wrong with a frame is no error of the
+    /// driver's: such frames are dropped and counted.
+    #[inline]
+    pub fn input(&mut self, netif: NetifHandle, frame: Pbuf, now: Instant) -> Result<(), Rejected> {
+        let slot = match self.engine.netif_slot(netif) {
+            Ok(slot) => slot,
+            Err(error) => return Err(Rejected::new(error, frame)),
+        };
+        if self.dispatching {
+            return self.engine.defer(slot, frame).map_err(|(error, frame)| Rejected::new(error, frame));
+        }
+        self.engine.advance(now);
+        self.engine.turns = self.engine.config.backlog;
+        let event = self.engine.input(slot, frame);
+        self.dispatch(event, false);
+        Ok(())
+    }
+
+    /// Runs what is due, and says when the next thing is: `None` when nothing is until something else happens. There
+    /// are no ticks; call it at the deadline, or earlier, or whenever you like. lwIP: `sys_check_timeouts`.
+    ///
+    /// From within a callback it only tells the deadline.
+    pub fn poll(&mut self, now: Instant) -> Option<Instant> {
+        if !self.dispatching {
+            self.engine.advance(now);
+            self.engine.turns = self.engine.config.backlog;
+            self.dispatch(None, true);
+        }
+        self.engine.next_deadline()
+    }
+
+    /// Tells what calls from outside of callbacks have caused.
+    pub(super) fn settle(&mut self) {
+        if !self.dispatching {
+            self.engine.turns = 0;
+            self.dispatch(None, false);
+        }
+    }
+
+    /// Calls the handlers of everything that the engine reports.
+    #[inline]
+    fn dispatch(&mut self, mut event: Option<Event>, polling: bool) {
+        // Also when a callback panics and its caller catches that, the stack serves again.
+        struct Running<'a, H>(&'a mut Stack<H>);
+        impl<H> Drop for Running<'_, H> {
+            fn drop(&mut self) {
+                self.0.dispatching = false;
+            }
+        }
+        self.dispatching = true;
+        let running = Running(self);
+        let stack = &mut *running.0;
+        loop {
+            event = match event {
+                Some(event) => stack.call(event),
+                None => match stack.engine.next_event(polling) {
+                    None => break,
+                    event => event,
+                },
+            };
+        }
+    }
+
+    /// Calls the handler of an event; what that leads to at once is the next event.
+    #[inline]
+    fn call(&mut self, event: Event) -> Option<Event> {
+        match event {
+            Event::Datagram { pcb, from, data } => {
+                self.call_udp(pcb, |handler, udp| handler.datagram(udp, SocketAddr::V4(from), data));
+                None
+            }
+            Event::Packet { pcb, packet } => {
+                let returned = self.call_raw(pcb, packet);
+                self.engine.raw_returned(returned)
+            }
+            Event::UdpError { pcb, to, error } => {
+                self.call_udp(pcb, |handler, udp| handler.datagram_error(udp, SocketAddr::V4(to), error));
+                None
+            }
+            Event::RawError { pcb, to, error } => {
+                self.call_raw_error(pcb, IpAddr::V4(to), error);
+                None
+            }
+            Event::Timeout { timer } => {
+                self.call_timeout(timer);
+                None
+            }
+            Event::Netif { netif } => {
+                self.call_listeners(netif as usize);
+                None
+            }
+        }
+    }
+
+    #[inline]
+    fn call_udp(&mut self, pcb: u32, call: impl FnOnce(&mut H, &mut Udp<'_, H>)) {
+        let position = pcb as usize;
+        let Some(key) = self.engine.udp.slots.key_at(position) else { return };
+        let Some(mut handler) = self.udp_handlers[position].take() else { return };
+        call(&mut handler, &mut Udp::new(self, UdpHandle(key)));
+        if self.engine.udp.slots.get(key).is_some() {
+            self.udp_handlers[position] = Some(handler);
+        }
+    }
+
+    fn call_raw(&mut self, pcb: u32, packet: Pbuf) -> Option<Pbuf> {
+        let position = pcb as usize;
+        let Some(key) = self.engine.raw.slots.key_at(position) else { return Some(packet) };
+        let Some(mut handler) = self.raw_handlers[position].take() else { return Some(packet) };
+        let returned = handler.packet(&mut Raw::new(self, RawHandle(key)), packet);
+        if self.engine.raw.slots.get(key).is_some() {
+            self.raw_handlers[position] = Some(handler);
+        }
+        returned
+    }
+
+    fn call_raw_error(&mut self, pcb: u32, to: IpAddr, error: crate::IcmpError) {
+        let position = pcb as usize;
+        let Some(key) = self.engine.raw.slots.key_at(position) else { return };
+        let Some(mut handler) = self.raw_handlers[position].take() else { return };
+        handler.packet_error(&mut Raw::new(self, RawHandle(key)), to, error);
+        if self.engine.raw.slots.get(key).is_some() {
+            self.raw_handlers[position] = Some(handler);
+        }
+    }
+
+    fn call_timeout(&mut self, timer: u32) {
+        let position = timer as usize;
+        let Some(key) = self.engine.timeouts.key_at(position) else { return };
+        let Some(mut handler) = self.timeout_handlers[position].take() else { return };
+        let deadline = self.engine.timeouts.get(key).copied().unwrap_or(self.engine.now);
+        let mut timeout = Timeout::new(self, TimeoutHandle(key), deadline);
+        handler.timeout(&mut timeout);
+        let again = timeout.take_again();
+        match (self.engine.timeouts.get_mut(key), again) {
+            (Some(slot), Some(next)) => {
+                *slot = next;
+                self.engine.wheel.set(position, next);
+                self.timeout_handlers[position] = Some(handler);
+            }
+            _ => {
+                self.engine.timeout_end(key);
+            }
+        }
+    }
+
+    fn call_listeners(&mut self, netif: usize) {
+        let Some(event) = self.engine.take_netif_change(netif) else { return };
+        for position in 0..self.listeners.capacity() {
+            let Some(key) = self.listeners.key_at(position) else { continue };
+            let handler = self.listeners.at_mut(position).and_then(|listener| listener.take_for(&event));
+            let Some(mut handler) = handler else { continue };
+            handler.netif_changed(self, event);
+            if let Some(listener) = self.listeners.get_mut(key) {
+                listener.handler = Some(handler);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the owner of a stack decides when it is made: how much of everything, and how it behaves.
+
+use core::time::Duration;
+
+/// How many of each thing a stack holds. Everything is allotted when the stack is made; a full table is
+/// [`Error::Memory`](crate::Error::Memory), never a panic.
+///
+/// lwIP's counterparts are the `MEMP_NUM_*` options.
+///
+/// ```
+/// let limits = coracle::Limits { udp: 16, ..coracle::Limits::SMALL };
+/// assert_eq!(limits.netifs, 2);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Network interfaces, the loopback interface included.
+    pub netifs: usize,
+    /// UDP and UDP-Lite control blocks.
+    pub udp: usize,
+    /// Raw IP control blocks.
+    pub raw: usize,
+    /// Neighbours (ARP entries) of all interfaces.
+    pub neighbours: usize,
+    /// Routes set by the owner; those that follow from the addresses of interfaces are not counted.
+    pub routes: usize,
+    /// Multicast groups joined, each on one interface.
+    pub groups: usize,
+    /// Application timers.
+    pub timeouts: usize,
+    /// Listeners to changes of interfaces.
+    pub listeners: usize,
+}
+
+impl Limits {
+    /// For a small device: about 4 KB of tables.
+    pub const SMALL: Self =
+        Self { netifs: 2, udp: 4, raw: 2, neighbours: 8, routes: 2, groups: 4, timeouts: 4, listeners: 2 };
+    /// For a hosted program.
+    pub const HOST: Self = Self {
+        netifs: 16,
+        udp: 1_024,
+        raw: 64,
+        neighbours: 1_024,
+        routes: 256,
+        groups: 256,
+        timeouts: 256,
+        listeners: 16,
+    };
+}
+
+/// The limits of a hosted program, [`Limits::HOST`].
+impl Default for Limits {
+    fn default() -> Self {
+        Self::HOST
+    }
+}
+
+/// How a stack behaves.
+///
+/// ```
+/// let config = coracle::Config::new([7; 16]);
+/// assert_eq!(config.default_ttl, 64);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What everything unpredictable is drawn from: ports, identifications, the key of the hash tables. It must come
+    /// from an entropy source and differ at each start, else an outsider can guess them.
+    pub seed: [u8; 16],
+    /// The time-to-live of packets whose sender sets none [RFC 1700: 64].
+    pub default_ttl: u8,
+    /// Take a unicast packet only on the interface that has its address (the strong host model of RFC 1122
+    /// §3.3.4.2) instead of on any. lwIP is weak only.
+    pub strong_host: bool,
+    /// Answer echo requests sent to broadcast and multicast addresses. Off unless asked for [RFC 1122 §3.2.2.6].
+    pub broadcast_echo: bool,
+    /// ICMP errors sent in a second, at the most [RFC 1812 §4.3.2.8].
+    pub icmp_errors_per_second: u16,
+    /// ICMP errors that may leave in one burst.
+    pub icmp_error_burst: u16,
+    /// The first and the last of the ports given out by themselves [RFC 6056; RFC 6335: 49,152 to 65,535].
+    pub ephemeral_ports: (u16, u16),
+    /// Packets that wait on the way back into the stack (sent to ourselves, or handed in by a callback).
+    pub backlog: usize,
+    /// Packets that wait for one neighbour's address; the newest are kept.
+    pub pending_per_neighbour: usize,
+    /// Packets that wait for neighbours' addresses in all, so that they cannot hold every buffer.
+    pub pending: usize,
+    /// How long a neighbour's address is believed without a new sign of it. lwIP: `ARP_MAXAGE`.
+    pub neighbour_lifetime: Duration,
+    /// How long before that end a neighbour in use is asked again.
+    pub neighbour_refresh: Duration,
+    /// The time between two requests for one neighbour [RFC 1122 §2.3.2.1: at most one a second].
+    pub neighbour_retry: Duration,
+    /// Requests for a neighbour before it counts as unreachable. lwIP: `ARP_MAXPENDING`.
+    pub neighbour_attempts: u8,
+}
+
+impl Config {
+    /// The defaults, with a seed from an entropy source.
+    pub const fn new(seed: [u8; 16]) -> Self {
+        Self {
+            seed,
+            default_ttl: 64,
+            strong_host: false,
+            broadcast_echo: false,
+            icmp_errors_per_second: 100,
+            icmp_error_burst: 20,
+            ephemeral_ports: (49_152, 65_535),
+            backlog: 64,
+            pending_per_neighbour: 3,
+            pending: 16,
+            neighbour_lifetime: Duration::from_mins(5),
+            neighbour_refresh: Duration::from_secs(30),
+            neighbour_retry: Duration::from_secs(1),
+            neighbour_attempts: 5,
+        }
+    }
+}

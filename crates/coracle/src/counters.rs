@@ -1,0 +1,187 @@
+//! What happened, counted: a counter for every reason to drop.
+
+/// Adds one to a counter, or the amount given; counters wrap.
+macro_rules! count {
+    ($counter:expr) => {
+        $counter = $counter.wrapping_add(1)
+    };
+    ($counter:expr, $amount:expr) => {
+        $counter = $counter.wrapping_add($amount)
+    };
+}
+pub(crate) use count;
+
+/// Counters of the link layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounters {
+    /// Frames handed in.
+    pub received: u32,
+    /// Frames queued for a device.
+    pub sent: u32,
+    /// Dropped: shorter than their header.
+    pub truncated: u32,
+    /// Dropped: addressed to another station.
+    pub not_for_us: u32,
+    /// Dropped: a VLAN tag that is not the interface's, or a missing one.
+    pub wrong_vlan: u32,
+    /// Dropped: an `EtherType` that nobody takes.
+    pub unknown_type: u32,
+    /// Dropped: the interface or its link is down.
+    pub down: u32,
+    /// Dropped: a frame claims a multicast or our own address as its source.
+    pub bad_source: u32,
+    /// Dropped: no memory to make headers contiguous, or no room in the backlog.
+    pub memory: u32,
+}
+
+/// Counters of ARP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArpCounters {
+    /// Packets received.
+    pub received: u32,
+    /// Requests sent.
+    pub requests_sent: u32,
+    /// Replies sent.
+    pub replies_sent: u32,
+    /// Announcements sent.
+    pub announcements_sent: u32,
+    /// Dropped: wrong types, lengths or size [ARP-1].
+    pub malformed: u32,
+    /// Dropped: a sender that cannot be one (multicast, broadcast, off-link, zero).
+    pub bad_sender: u32,
+    /// Packets that claim our own address: somebody else uses it.
+    pub conflicts: u32,
+    /// Entries pushed out of a full table.
+    pub evicted: u32,
+    /// Neighbours given up.
+    pub unresolved: u32,
+    /// Waiting packets dropped: pushed out by newer ones, by a full table, or given up with their neighbour.
+    pub pending_dropped: u32,
+    /// Requests and replies not sent: no memory, or a full device queue.
+    pub send_failed: u32,
+}
+
+/// Counters of IPv4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IpCounters {
+    /// Packets received.
+    pub received: u32,
+    /// Packets delivered to a protocol.
+    pub delivered: u32,
+    /// Packets sent.
+    pub sent: u32,
+    /// Dropped: shorter than their header.
+    pub truncated: u32,
+    /// Dropped: lengths that contradict each other or the bytes that came.
+    pub bad_length: u32,
+    /// Dropped: not version 4.
+    pub bad_version: u32,
+    /// Dropped: wrong header checksum.
+    pub bad_checksum: u32,
+    /// Dropped: a source that no host can have.
+    pub bad_source: u32,
+    /// Dropped: malformed options.
+    pub bad_options: u32,
+    /// Dropped: a source route [RFC 7126 §4.3].
+    pub source_routed: u32,
+    /// Dropped: addressed to somebody else.
+    pub not_for_us: u32,
+    /// Dropped: a unicast packet in a broadcast frame [RFC 1122 §3.3.6].
+    pub link_broadcast: u32,
+    /// Dropped: a fragment, which this stack does not put together.
+    pub fragments: u32,
+    /// Dropped: no protocol takes it.
+    pub unknown_protocol: u32,
+    /// Not sent: no route.
+    pub no_route: u32,
+    /// Not sent: longer than the interface's MTU.
+    pub too_big: u32,
+    /// Not sent: the device's queue or the backlog is full.
+    pub queue_full: u32,
+    /// Not sent or not handled: no memory.
+    pub memory: u32,
+}
+
+/// Counters of ICMP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IcmpCounters {
+    /// Messages received.
+    pub received: u32,
+    /// Messages sent.
+    pub sent: u32,
+    /// Echo requests answered.
+    pub echo_replies: u32,
+    /// Errors received that concern a control block, and were reported to it.
+    pub errors_reported: u32,
+    /// Dropped: shorter than its header.
+    pub truncated: u32,
+    /// Dropped: wrong checksum.
+    pub bad_checksum: u32,
+    /// Dropped: a type or code that we do not act on.
+    pub unhandled: u32,
+    /// Dropped: an echo request to a broadcast or multicast address.
+    pub broadcast_echo: u32,
+    /// Dropped: an error whose quoted packet is malformed, or not from us.
+    pub bad_quote: u32,
+    /// Dropped: an error that concerns nobody.
+    pub unclaimed: u32,
+    /// Errors not sent: more than the rate allows.
+    pub rate_limited: u32,
+    /// Messages not sent: no memory, no route or a full queue.
+    pub send_failed: u32,
+}
+
+/// Counters of UDP and UDP-Lite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UdpCounters {
+    /// Datagrams received.
+    pub received: u32,
+    /// Datagrams delivered to a control block (each, when several take one).
+    pub delivered: u32,
+    /// Datagrams sent.
+    pub sent: u32,
+    /// Dropped: shorter than their header.
+    pub truncated: u32,
+    /// Dropped: a length or coverage that contradicts the packet's.
+    pub bad_length: u32,
+    /// Dropped: wrong checksum.
+    pub bad_checksum: u32,
+    /// Dropped: a checksum coverage below what the control block demands [RFC 3828 §3.3].
+    pub low_coverage: u32,
+    /// Dropped: nobody listens on the port.
+    pub no_port: u32,
+    /// Not sent, for whatever reason the caller was told.
+    pub send_failed: u32,
+}
+
+/// Counters of raw IP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RawCounters {
+    /// Packets offered to a control block.
+    pub offered: u32,
+    /// Packets that a control block took.
+    pub eaten: u32,
+    /// Packets sent.
+    pub sent: u32,
+    /// Not sent, for whatever reason the caller was told.
+    pub send_failed: u32,
+}
+
+/// All counters of a stack; they wrap at 2³². lwIP's counterpart is `lwip_stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// The link layer.
+    pub link: LinkCounters,
+    /// ARP.
+    pub arp: ArpCounters,
+    /// IPv4.
+    pub ip: IpCounters,
+    /// ICMP.
+    pub icmp: IcmpCounters,
+    /// UDP.
+    pub udp: UdpCounters,
+    /// UDP-Lite.
+    pub udp_lite: UdpCounters,
+    /// Raw IP.
+    pub raw: RawCounters,
+}

@@ -1,0 +1,283 @@
+//! The engine: all protocol state of a stack, without callbacks, clock or threads.
+//!
+//! Packets and time go in; frames queue up at the interfaces, and [`Event`]s come out one at a time. Each layer adds
+//! its own methods in its own folder; this file holds what they share.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use coracle_buf::{Arena, Error, Kind, Layer, Memory, Pbuf, PbufFlags, PbufQueue};
+
+use crate::config::{Config, Limits};
+use crate::counters::{Counters, count};
+use crate::event::Event;
+use crate::icmp::RateLimit;
+use crate::ip::groups::Groups;
+use crate::ip::output::Hop;
+use crate::ip::packet::PacketInfo;
+use crate::ip::route::Routes;
+use crate::link::neighbours::Neighbours;
+use crate::netif::{Interface, Medium, NetifHandle};
+use crate::random::{HashKey, Identification, Random};
+use crate::raw::RawTable;
+use crate::table::{Index, Key, Slots};
+use crate::time::{Instant, Wheel};
+use crate::udp::UdpTable;
+
+/// Which timer of the wheel is whose: application timers first, then one for each neighbour.
+#[derive(Clone, Copy)]
+pub(crate) struct Timers {
+    timeouts: usize,
+}
+
+impl Timers {
+    #[inline]
+    pub(crate) fn neighbour(self, position: usize) -> usize {
+        self.timeouts + position
+    }
+}
+
+/// The protocol state of a stack.
+pub(crate) struct Engine {
+    pub(crate) memory: Memory,
+    pub(crate) config: Config,
+    pub(crate) counters: Counters,
+    pub(crate) now: Instant,
+    pub(crate) random: Random,
+    pub(crate) hash_key: HashKey,
+    pub(crate) identification: Identification,
+    pub(crate) wheel: Wheel,
+    pub(crate) timers: Timers,
+    /// Application timers that are set; what they call is the layer's above.
+    pub(crate) timeouts: Slots<Instant>,
+    pub(crate) netifs: Slots<Interface>,
+    /// Which interfaces have an address, by its hash.
+    pub(crate) addresses: Index,
+    pub(crate) default_netif: Option<NetifHandle>,
+    pub(crate) default_multicast_netif: Option<NetifHandle>,
+    /// Interfaces with changes that no listener has heard of.
+    pub(crate) netifs_changed: usize,
+    pub(crate) routes: Routes,
+    /// Where the last packet went; forgotten when anything changes that routes depend on.
+    pub(crate) recent_hop: Option<Hop>,
+    pub(crate) groups: Groups,
+    pub(crate) neighbours: Neighbours,
+    pub(crate) udp: UdpTable,
+    pub(crate) raw: RawTable,
+    pub(crate) icmp_errors: RateLimit,
+    /// IP packets that we sent to ourselves, marked with their interface.
+    pub(crate) looped: PbufQueue,
+    /// Frames that callbacks handed in, marked with their interface.
+    pub(crate) deferred: PbufQueue,
+    /// How many of both may still come in before the owner has a turn.
+    pub(crate) turns: usize,
+    /// Packets of ours that a neighbour did not ask for in time.
+    pub(crate) undeliverable: PbufQueue,
+    /// The packet that is being delivered.
+    pub(crate) current: Option<PacketInfo>,
+    /// Who sent the datagram that is being delivered to many.
+    pub(crate) group_from: SocketAddrV4,
+    /// More takers of it.
+    pub(crate) more: Option<(u32, Pbuf)>,
+}
+
+impl Engine {
+    /// [`Error::Memory`] when the arena is too small, [`Error::Argument`] for limits or a configuration that no
+    /// stack can have.
+    pub(crate) fn new(
+        arena: &mut Arena,
+        limits: &Limits,
+        memory: Memory,
+        config: Config,
+    ) -> Result<Self, Error> {
+        let (first, last) = config.ephemeral_ports;
+        if limits.netifs > 255 || first == 0 || first > last || config.default_ttl == 0 {
+            return Err(Error::Argument);
+        }
+        let mut random = Random::new(&config.seed);
+        let hash_key = HashKey::new(&mut random);
+        let identification = Identification::new(&mut random);
+        let timers = limits.timeouts.checked_add(limits.neighbours).ok_or(Error::Memory)?;
+        Ok(Self {
+            memory,
+            counters: Counters::default(),
+            now: Instant::ZERO,
+            random,
+            hash_key,
+            identification,
+            wheel: Wheel::new(arena, timers)?,
+            timers: Timers { timeouts: limits.timeouts },
+            timeouts: Slots::new(arena, limits.timeouts)?,
+            netifs: Slots::new(arena, limits.netifs)?,
+            addresses: Index::new(arena, limits.netifs)?,
+            default_netif: None,
+            default_multicast_netif: None,
+            netifs_changed: 0,
+            routes: Routes::new(arena, limits.routes, limits.netifs)?,
+            recent_hop: None,
+            groups: Groups::new(arena, limits.groups)?,
+            neighbours: Neighbours::new(arena, limits.neighbours)?,
+            udp: UdpTable::new(arena, limits.udp)?,
+            raw: RawTable::new(arena, limits.raw)?,
+            icmp_errors: RateLimit::new(&config),
+            looped: PbufQueue::new(),
+            deferred: PbufQueue::new(),
+            turns: 0,
+            undeliverable: PbufQueue::new(),
+            current: None,
+            group_from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+            more: None,
+            config,
+        })
+    }
+
+    /// Moves time on; it never goes back.
+    #[inline]
+    pub(crate) fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// Takes a frame from the device of an interface.
+    #[inline]
+    pub(crate) fn input(&mut self, netif: usize, frame: Pbuf) -> Option<Event> {
+        count!(self.counters.link.received);
+        let interface = self.netifs.at_mut(netif)?;
+        if !interface.is_ready() {
+            count!(interface.counters.in_discards);
+            count!(self.counters.link.down);
+            return None;
+        }
+        count!(interface.counters.in_octets, frame.len() as u64);
+        match interface.medium {
+            Medium::Ethernet(own) => self.ethernet_input(netif, own, frame),
+            Medium::Ip | Medium::Loopback => {
+                count!(interface.counters.in_unicast);
+                self.ipv4_input(netif, frame, false)
+            }
+        }
+    }
+
+    /// What else there is to report: takers of the present datagram, packets on their way back in, packets given up,
+    /// changed interfaces. Timers are due only while polling.
+    #[inline]
+    pub(crate) fn next_event(&mut self, polling: bool) -> Option<Event> {
+        if let Some((pcb, data)) = self.more.take() {
+            return self.udp_deliver_to_next(pcb, data);
+        }
+        self.current = None;
+        if self.is_idle() && !polling { None } else { self.next_rare_event(polling) }
+    }
+
+    #[inline]
+    fn is_idle(&self) -> bool {
+        self.looped.is_empty()
+            && self.deferred.is_empty()
+            && self.undeliverable.is_empty()
+            && self.netifs_changed == 0
+    }
+
+    #[cold]
+    fn next_rare_event(&mut self, polling: bool) -> Option<Event> {
+        if self.netifs_changed > 0
+            && let Some(event) = self.next_netif_change()
+        {
+            return Some(event);
+        }
+        while let Some(packet) = self.undeliverable.pop_front() {
+            if let Some(event) = self.report_unreachable(&packet) {
+                return Some(event);
+            }
+        }
+        // In turns, so that packets which callbacks send around in circles cannot starve the owner.
+        while self.turns > 0 {
+            self.turns -= 1;
+            let event = if let Some(packet) = self.looped.pop_front() {
+                let netif = packet.netif_index().saturating_sub(1);
+                self.ipv4_input(netif as usize, packet, true)
+            } else {
+                let Some(frame) = self.deferred.pop_front() else { break };
+                let netif = frame.netif_index().saturating_sub(1);
+                self.input(netif as usize, frame)
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+        if polling { self.next_timer() } else { None }
+    }
+
+    fn next_timer(&mut self) -> Option<Event> {
+        while let Some(timer) = self.wheel.pop(self.now) {
+            if timer < self.timers.timeouts {
+                return Some(Event::Timeout { timer: timer as u32 });
+            }
+            self.neighbour_timer(timer - self.timers.timeouts);
+        }
+        None
+    }
+
+    /// Lets an IP packet to ourselves come back in on an interface.
+    pub(crate) fn loop_back(&mut self, netif: usize, mut packet: Pbuf) -> Result<(), (Error, Pbuf)> {
+        if self.looped.len() >= self.config.backlog {
+            count!(self.counters.ip.queue_full);
+            return Err((Error::WouldBlock, packet));
+        }
+        packet.set_netif_index(netif as u8 + 1);
+        self.looped.push_back(packet)
+    }
+
+    /// Keeps a frame that a callback hands in until the callback is over.
+    pub(crate) fn defer(&mut self, netif: usize, mut frame: Pbuf) -> Result<(), (Error, Pbuf)> {
+        if self.deferred.len() >= self.config.backlog {
+            return Err((Error::WouldBlock, frame));
+        }
+        frame.set_netif_index(netif as u8 + 1);
+        self.deferred.push_back(frame)
+    }
+
+    /// When `poll` wants to be called next: now while anything waits, else at the first timer.
+    pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
+        if self.is_idle() { self.wheel.next_deadline() } else { Some(self.now) }
+    }
+
+    /// A buffer for a small packet of our own: from the heap, or from the pool when that is full.
+    pub(crate) fn small_pbuf(&self, layer: Layer, len: usize) -> Result<Pbuf, Error> {
+        self.memory.alloc(layer, len, Kind::Ram).or_else(|_| {
+            let pbuf = self.memory.alloc(layer, len, Kind::Pool)?;
+            if pbuf.payload().len() == len { Ok(pbuf) } else { Err(Error::Memory) }
+        })
+    }
+
+    /// The slot of an interface that is still there.
+    #[inline]
+    pub(crate) fn netif_slot(&self, netif: NetifHandle) -> Result<usize, Error> {
+        match self.netifs.get(netif.0) {
+            Some(interface) if !interface.removed => Ok(netif.0.index as usize),
+            _ => Err(Error::Closed),
+        }
+    }
+
+    /// The handle of what is in a slot.
+    #[inline]
+    pub(crate) fn netif_handle(&self, slot: usize) -> Option<NetifHandle> {
+        self.netifs.key_at(slot).map(NetifHandle)
+    }
+
+    /// Starts an application timer.
+    pub(crate) fn timeout_start(&mut self, deadline: Instant) -> Result<Key, Error> {
+        let key = self.timeouts.insert(deadline)?;
+        self.wheel.set(key.index as usize, deadline);
+        Ok(key)
+    }
+
+    /// Ends an application timer.
+    pub(crate) fn timeout_end(&mut self, key: Key) -> bool {
+        let there = self.timeouts.remove(key).is_some();
+        if there {
+            self.wheel.cancel(key.index as usize);
+        }
+        there
+    }
+}
+
+/// Marks of the link layer that say that a frame was not sent to us alone.
+pub(crate) const LINK_GROUP: PbufFlags = PbufFlags::LINK_BROADCAST.union(PbufFlags::LINK_MULTICAST);

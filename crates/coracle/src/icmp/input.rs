@@ -1,0 +1,207 @@
+//! ICMP in: echo requests are answered in the buffer that they came in; errors go to whom they concern.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use coracle_buf::{Kind, Layer, Pbuf};
+use coracle_wire::checksum::{Sum, update};
+use coracle_wire::icmpv4::{self, IcmpHeader, Quoted, unreachable};
+use coracle_wire::ipv4::protocol;
+
+use crate::counters::count;
+use crate::engine::Engine;
+use crate::event::{Event, IcmpError, IcmpErrorKind};
+use crate::ip::output::Send;
+use crate::ip::{Cast, PacketInfo};
+use crate::netif::Checksums;
+
+/// A received packet's longest part that a quoted header and its ports take: 60 bytes of header and 8 of transport.
+const QUOTE: usize = 68;
+
+impl Engine {
+    pub(crate) fn icmp_input(&mut self, info: PacketInfo, mut packet: Pbuf) -> Option<Event> {
+        count!(self.counters.icmp.received);
+        let netif = info.netif.0.index as usize;
+        let header_len = usize::from(info.header_len);
+        let wanted = (header_len + icmpv4::HEADER_LEN + QUOTE).min(packet.len());
+        if packet.payload().len() < wanted && packet.pull_up(wanted).is_err() {
+            count!(self.counters.ip.memory);
+            return None;
+        }
+        let Ok(header) = IcmpHeader::read(&packet.payload()[header_len..]) else {
+            count!(self.counters.icmp.truncated);
+            return self.drop_malformed(netif);
+        };
+        let (kind, code, mtu, pointer) = (header.kind, header.code, header.mtu(), header.pointer());
+        let check = self.netifs.at(netif)?.checksums.contains(Checksums::CHECK_ICMP) && !self.raw.trusted;
+        if check && !message_sum(&packet, header_len).verifies() {
+            count!(self.counters.icmp.bad_checksum);
+            return self.drop_malformed(netif);
+        }
+        count!(self.counters.ip.delivered);
+        match kind {
+            icmpv4::ECHO_REQUEST if code == 0 => {
+                self.icmp_echo(&info, packet);
+                None
+            }
+            icmpv4::DESTINATION_UNREACHABLE | icmpv4::TIME_EXCEEDED | icmpv4::PARAMETER_PROBLEM => {
+                let kind = error_kind(kind, code, mtu, pointer);
+                self.icmp_error_input(&info, &packet, kind)
+            }
+            // Replies are the raw control blocks'. Source quench [RFC 6633 §3], redirects, timestamps and address
+            // masks change nothing [1122-ICMP-1, 1122-ICMP-11, 6633-1].
+            _ => {
+                count!(self.counters.icmp.unhandled);
+                None
+            }
+        }
+    }
+
+    /// [1122-ICMP-6] Answers with the data unchanged, from the address that was asked.
+    fn icmp_echo(&mut self, info: &PacketInfo, packet: Pbuf) {
+        if info.cast != Cast::Unicast && !self.config.broadcast_echo {
+            count!(self.counters.icmp.broadcast_echo);
+            return;
+        }
+        if self.icmp_try_echo(info, packet).is_none() {
+            count!(self.counters.icmp.send_failed);
+        }
+    }
+
+    fn icmp_try_echo(&mut self, info: &PacketInfo, mut packet: Pbuf) -> Option<()> {
+        packet.remove_header(usize::from(info.header_len)).ok()?;
+        if packet.payload_mut().is_err() {
+            packet = packet.duplicate(Layer::Ip, Kind::Ram).ok()?;
+        }
+        let netif = info.netif.0.index as usize;
+        let generate = self.netifs.at(netif)?.checksums.contains(Checksums::GENERATE_ICMP);
+        let message = packet.payload_mut().ok()?;
+        let [kind, _, high, low, ..] = message else { return None };
+        // Only the type changes, from 8 to 0, so the checksum is brought up to date rather than made anew [RFC 1624].
+        let checksum = if generate { update(u16::from_be_bytes([*high, *low]), 0x0800, 0) } else { 0 };
+        *kind = icmpv4::ECHO_REPLY;
+        [*high, *low] = checksum.to_be_bytes();
+        let hop = self.ipv4_route(info.source, None).ok()?;
+        let source = match info.cast {
+            Cast::Unicast => info.destination,
+            Cast::Broadcast | Cast::Multicast => self.netifs.at(netif)?.ipv4.address,
+        };
+        let send = Send {
+            source,
+            destination: info.source,
+            protocol: protocol::ICMP,
+            ttl: self.config.default_ttl,
+            tos: info.tos,
+        };
+        self.ipv4_send(&hop, Some(&send), &[], packet).ok()?;
+        count!(self.counters.icmp.sent);
+        count!(self.counters.icmp.echo_replies);
+        Some(())
+    }
+
+    /// An error about a packet that this host is said to have sent [1122-ICMP-5].
+    fn icmp_error_input(
+        &mut self,
+        info: &PacketInfo,
+        packet: &Pbuf,
+        kind: Option<IcmpErrorKind>,
+    ) -> Option<Event> {
+        let Some(kind) = kind else {
+            count!(self.counters.icmp.unhandled);
+            return None;
+        };
+        let start = usize::from(info.header_len) + icmpv4::HEADER_LEN;
+        let Some(quoted) = packet.payload().get(start..).and_then(|bytes| icmpv4::read_quoted(bytes).ok())
+        else {
+            count!(self.counters.icmp.bad_quote);
+            return None;
+        };
+        let error = IcmpError { kind, reporter: Some(info.source) };
+        let netif = info.netif.0.index as usize;
+        let ours = self.owner_of(quoted.header.source()).is_some()
+            || self.netifs.at(netif).is_some_and(|interface| interface.accept_any);
+        if !ours || quoted.header.fragment_offset() != 0 {
+            count!(self.counters.icmp.bad_quote);
+            return None;
+        }
+        self.error_to_sender(&quoted, error)
+    }
+
+    /// Finds the control block that sent a packet, given the packet's own headers.
+    fn error_to_sender(&mut self, quoted: &Quoted<'_>, error: IcmpError) -> Option<Event> {
+        let (source, destination) = (quoted.header.source(), quoted.header.destination());
+        let event = match (quoted.header.protocol(), quoted.ports()) {
+            (sent @ (protocol::UDP | protocol::UDP_LITE), Some((from_port, to_port))) => {
+                let lite = sent == protocol::UDP_LITE;
+                let to = SocketAddrV4::new(destination, to_port);
+                let pcb = self.udp_find_sender(SocketAddrV4::new(source, from_port), to, lite);
+                pcb.map(|pcb| Event::UdpError { pcb, to, error })
+            }
+            (sent, _) => {
+                let pcb = self.raw_find_sender(sent, source, destination);
+                pcb.map(|pcb| Event::RawError { pcb, to: destination, error })
+            }
+        };
+        match event {
+            Some(_) => count!(self.counters.icmp.errors_reported),
+            None => count!(self.counters.icmp.unclaimed),
+        }
+        event
+    }
+
+    /// Keeps a packet of ours, from its IP header on, to be reported as undeliverable.
+    pub(crate) fn note_undeliverable(&mut self, packet: Pbuf) {
+        // A packet that cannot be queued is merely not reported; it is counted as dropped already.
+        drop(self.undeliverable.push_back(packet));
+    }
+
+    /// The report of a packet whose neighbour does not answer.
+    pub(crate) fn report_unreachable(&mut self, packet: &Pbuf) -> Option<Event> {
+        let mut bytes = [0; QUOTE];
+        let len = packet.copy_to(0, &mut bytes);
+        let quoted = icmpv4::read_quoted(&bytes[..len]).ok()?;
+        self.error_to_sender(&quoted, IcmpError::NEIGHBOUR_UNREACHABLE)
+    }
+}
+
+/// The sum over a message that begins `offset` bytes into a packet's first segment.
+fn message_sum(packet: &Pbuf, offset: usize) -> Sum {
+    let mut skip = offset;
+    Sum::new().add_chain(packet.segments().map(|segment| {
+        let piece = segment.get(skip..).unwrap_or_default();
+        skip = 0;
+        piece
+    }))
+}
+
+fn error_kind(kind: u8, code: u8, mtu: u16, pointer: u8) -> Option<IcmpErrorKind> {
+    match (kind, code) {
+        (icmpv4::DESTINATION_UNREACHABLE, code) => match code {
+            unreachable::NET
+            | unreachable::NET_UNKNOWN
+            | unreachable::NET_PROHIBITED
+            | unreachable::NET_SERVICE => Some(IcmpErrorKind::NetUnreachable),
+            unreachable::HOST
+            | unreachable::HOST_UNKNOWN
+            | unreachable::HOST_PROHIBITED
+            | unreachable::HOST_SERVICE
+            | unreachable::PROHIBITED => Some(IcmpErrorKind::HostUnreachable),
+            unreachable::PROTOCOL => Some(IcmpErrorKind::ProtocolUnreachable),
+            unreachable::PORT => Some(IcmpErrorKind::PortUnreachable),
+            unreachable::FRAGMENTATION_NEEDED => Some(IcmpErrorKind::FragmentationNeeded { mtu }),
+            unreachable::SOURCE_ROUTE_FAILED => Some(IcmpErrorKind::SourceRouteFailed),
+            _ => None,
+        },
+        (icmpv4::TIME_EXCEEDED, icmpv4::time_exceeded::TTL) => Some(IcmpErrorKind::TimeExceeded),
+        (icmpv4::TIME_EXCEEDED, icmpv4::time_exceeded::REASSEMBLY) => {
+            Some(IcmpErrorKind::ReassemblyTimeExceeded)
+        }
+        (icmpv4::PARAMETER_PROBLEM, _) => Some(IcmpErrorKind::ParameterProblem { pointer }),
+        _ => None,
+    }
+}
+
+/// Whether an address is one host's, so that an error may be sent to it.
+pub(super) fn is_one_host(address: Ipv4Addr) -> bool {
+    let first = address.octets()[0];
+    first != 0 && first < 224
+}

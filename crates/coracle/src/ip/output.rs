@@ -1,0 +1,318 @@
+//! IPv4 out: where a packet goes, and its headers, all written at once in front of it.
+
+use core::net::Ipv4Addr;
+
+use coracle_buf::{Error, Layer, Pbuf};
+use coracle_wire::ipv4::{CHECKSUM_OFFSET, HEADER_LEN, Ipv4Fields, write_header};
+use coracle_wire::{EtherType, MacAddr};
+
+use super::packet::Cast;
+use crate::counters::count;
+use crate::engine::Engine;
+use crate::error::Rejected;
+use crate::link::arp::Resolution;
+use crate::netif::{Checksums, Interface, Medium, NetifHandle};
+
+/// The next step of a packet's way.
+#[derive(Clone, Copy)]
+pub(crate) struct Hop {
+    /// For which destination, and through which interface only, if one was demanded.
+    pub(crate) destination: Ipv4Addr,
+    pub(crate) demanded: Option<NetifHandle>,
+    pub(crate) netif: usize,
+    /// The neighbour to hand it to: the destination itself, or a router.
+    pub(crate) next: Ipv4Addr,
+    pub(crate) cast: Cast,
+    /// The destination is ourselves.
+    pub(crate) local: bool,
+}
+
+/// What goes into the header of a packet.
+pub(crate) struct Send {
+    pub(crate) source: Ipv4Addr,
+    pub(crate) destination: Ipv4Addr,
+    pub(crate) protocol: u8,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+}
+
+/// The longest header that a transport hands down beside the data.
+const MAX_TRANSPORT: usize = 8;
+
+impl Engine {
+    /// Finds the way to a destination; [`Error::Route`] when there is none.
+    ///
+    /// A `demanded` interface is the only one tried. What is sent to an address of ours comes back.
+    #[inline]
+    pub(crate) fn ipv4_route(
+        &mut self,
+        destination: Ipv4Addr,
+        demanded: Option<NetifHandle>,
+    ) -> Result<Hop, Error> {
+        if let Some(hop) = self.recent_hop
+            && hop.destination == destination
+            && hop.demanded == demanded
+        {
+            return Ok(hop);
+        }
+        let hop = self.ipv4_find_route(destination, demanded);
+        let Some(hop) = hop else {
+            count!(self.counters.ip.no_route);
+            return Err(Error::Route);
+        };
+        self.recent_hop = Some(hop);
+        Ok(hop)
+    }
+
+    fn ipv4_find_route(&self, destination: Ipv4Addr, demanded: Option<NetifHandle>) -> Option<Hop> {
+        let hop = |netif: NetifHandle, next, cast, local| {
+            Some(Hop { destination, demanded, netif: netif.0.index as usize, next, cast, local })
+        };
+        if let Some(owner) = self.local_netif(destination) {
+            return hop(owner, destination, Cast::Unicast, true);
+        }
+        if destination.is_loopback() {
+            // [1122-IP-6] Never outside of the host.
+            return None;
+        }
+        if destination == Ipv4Addr::BROADCAST {
+            return hop(self.broadcast_netif(demanded)?, destination, Cast::Broadcast, false);
+        }
+        let ready = |netif: NetifHandle| self.netifs.get(netif.0).is_some_and(Interface::is_ready);
+        if destination.is_multicast() {
+            let netif = demanded.or(self.default_multicast_netif).filter(|&netif| ready(netif));
+            let netif = netif.or_else(|| self.routes.find(destination, ready).map(|entry| entry.netif));
+            return hop(netif.or_else(|| self.broadcast_netif(None))?, destination, Cast::Multicast, false);
+        }
+        let usable = |netif: NetifHandle| demanded.is_none_or(|demanded| demanded == netif) && ready(netif);
+        let entry = self.routes.find(destination, usable)?;
+        let interface = self.netifs.get(entry.netif.0)?;
+        let on_link = entry.gateway.is_unspecified();
+        if on_link && interface.is_broadcast(destination) {
+            return hop(entry.netif, destination, Cast::Broadcast, false);
+        }
+        hop(entry.netif, if on_link { destination } else { entry.gateway }, Cast::Unicast, false)
+    }
+
+    /// The interface through which a packet to an address of ours comes back.
+    fn local_netif(&self, destination: Ipv4Addr) -> Option<NetifHandle> {
+        let owner = match self.owner_of(destination) {
+            Some(owner) => Some(owner),
+            None if destination.is_loopback() => {
+                let loopback =
+                    |interface: &Interface| interface.medium == Medium::Loopback && interface.is_ready();
+                self.netifs
+                    .iter()
+                    .find(|(_, interface)| loopback(interface))
+                    .map(|(key, _)| key.index as usize)
+            }
+            None => None,
+        };
+        let owner = owner.filter(|&owner| self.netifs.at(owner).is_some_and(|interface| interface.up))?;
+        self.netif_handle(owner)
+    }
+
+    /// Where a packet to everybody goes: the demanded interface, else the default one, else the first that can.
+    fn broadcast_netif(&self, demanded: Option<NetifHandle>) -> Option<NetifHandle> {
+        let can = |netif: NetifHandle| {
+            self.netifs
+                .get(netif.0)
+                .is_some_and(|interface| interface.is_ready() && interface.medium != Medium::Loopback)
+        };
+        match demanded {
+            Some(demanded) => Some(demanded).filter(|&netif| can(netif)),
+            None => self
+                .default_netif
+                .filter(|&netif| can(netif))
+                .or_else(|| self.netifs.iter().map(|(key, _)| NetifHandle(key)).find(|&netif| can(netif))),
+        }
+    }
+
+    /// The source address of packets that leave by a hop and whose sender chose none [1122-IP-5].
+    #[inline]
+    pub(crate) fn ipv4_source(&self, hop: &Hop) -> Result<Ipv4Addr, Error> {
+        let interface = self.netifs.at(hop.netif).ok_or(Error::Route)?;
+        if hop.local {
+            return Ok(hop.destination);
+        }
+        // A host without an address may only call to everybody on the link, to get one [RFC 1122 §3.2.1.3].
+        if interface.has_address() || hop.destination == Ipv4Addr::BROADCAST {
+            return Ok(interface.ipv4.address);
+        }
+        self.netifs
+            .iter()
+            .find(|(_, other)| other.has_address() && !other.ipv4.address.is_loopback())
+            .map(|(_, other)| other.ipv4.address)
+            .ok_or(Error::Route)
+    }
+
+    /// Checks a source address that the sender chose: [`Error::Route`] unless it is ours [1122-IP-5], or everything
+    /// is on the interface.
+    pub(crate) fn ipv4_own_source(&self, hop: &Hop, source: Ipv4Addr) -> Result<Ipv4Addr, Error> {
+        let accept_any = self.netifs.at(hop.netif).is_some_and(|interface| interface.accept_any);
+        let asking = source.is_unspecified() && hop.destination == Ipv4Addr::BROADCAST;
+        let ours =
+            accept_any || asking || self.owner_of(source).is_some() || (source.is_loopback() && hop.local);
+        if ours { Ok(source) } else { Err(Error::Route) }
+    }
+
+    /// Sends data behind a transport header (which may be empty) and the IP and link headers. All of them are
+    /// written in front of the data where it lies; only data that has no room there gets a segment before it.
+    /// Without a `send` the data begins with an IP header of its own.
+    #[inline]
+    pub(crate) fn ipv4_send(
+        &mut self,
+        hop: &Hop,
+        send: Option<&Send>,
+        transport: &[u8],
+        data: Pbuf,
+    ) -> Result<(), Rejected> {
+        let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
+        let Some(interface) = self.netifs.at(hop.netif) else {
+            return Err(Rejected::new(Error::Route, data));
+        };
+        if own_len + data.len() > usize::from(interface.mtu) {
+            count!(self.counters.ip.too_big);
+            return Err(Rejected::new(Error::Value, data));
+        }
+        if hop.local {
+            return self.ipv4_send_to_ourselves(hop, send, transport, data);
+        }
+        let mut link_len = 0;
+        let mut station = MacAddr::BROADCAST;
+        let mut waiting_at = None;
+        if let Medium::Ethernet(_) = interface.medium {
+            link_len = interface.link_header_len();
+            match hop.cast {
+                Cast::Broadcast => {}
+                Cast::Multicast => station = MacAddr::multicast_v4(hop.destination),
+                Cast::Unicast => match self.resolve(hop.netif, hop.next) {
+                    Ok(Resolution::Known(mac)) => station = mac,
+                    Ok(Resolution::Wait(position)) => waiting_at = Some(position),
+                    Err(error) => return Err(Rejected::new(error, data)),
+                },
+            }
+        }
+        let Some(interface) = self.netifs.at(hop.netif) else {
+            return Err(Rejected::new(Error::Route, data));
+        };
+        if waiting_at.is_none() && !interface.has_room() {
+            count!(self.counters.ip.queue_full);
+            return Err(Rejected::new(Error::WouldBlock, data));
+        }
+        let generate = interface.checksums.contains(Checksums::GENERATE_IP);
+        let mut frame = self.ipv4_with_headers(link_len, send, transport, data, generate)?;
+        let Some(interface) = self.netifs.at_mut(hop.netif) else {
+            return Err(Rejected::new(Error::Route, frame));
+        };
+        if link_len > 0
+            && let Ok(bytes) = frame.payload_mut()
+        {
+            interface.write_link_header(bytes, station, EtherType::IPV4);
+        }
+        let queued = match waiting_at {
+            None => interface.enqueue(frame, hop.cast == Cast::Unicast),
+            Some(position) => self.wait_for_neighbour(position, frame),
+        };
+        if let Err((error, frame)) = queued {
+            return Err(strip(error, frame, link_len + own_len));
+        }
+        count!(self.counters.ip.sent);
+        if waiting_at.is_none() {
+            count!(self.counters.link.sent);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn ipv4_send_to_ourselves(
+        &mut self,
+        hop: &Hop,
+        send: Option<&Send>,
+        transport: &[u8],
+        data: Pbuf,
+    ) -> Result<(), Rejected> {
+        let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
+        let packet = self.ipv4_with_headers(0, send, transport, data, true)?;
+        match self.loop_back(hop.netif, packet) {
+            Ok(()) => {
+                count!(self.counters.ip.sent);
+                Ok(())
+            }
+            Err((error, packet)) => Err(strip(error, packet, own_len)),
+        }
+    }
+
+    /// Puts room for the link's header, the IP header and the transport header in front of data, and writes the
+    /// latter two.
+    #[inline]
+    fn ipv4_with_headers(
+        &mut self,
+        link_len: usize,
+        send: Option<&Send>,
+        transport: &[u8],
+        mut data: Pbuf,
+        checksum: bool,
+    ) -> Result<Pbuf, Rejected> {
+        let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
+        let total_len = own_len + data.len();
+        if !data.is_exclusive() || data.headroom() < link_len + own_len {
+            data = self.with_header_segment(data)?;
+        }
+        let headers = match data.add_header(link_len + own_len) {
+            Ok(headers) => headers,
+            Err(error) => return Err(Rejected::new(error, data)),
+        };
+        if let Some(send) = send
+            && let Some((ip_header, transport_header)) =
+                headers[link_len..].split_first_chunk_mut::<HEADER_LEN>()
+        {
+            transport_header.copy_from_slice(transport);
+            let fields = Ipv4Fields {
+                tos: send.tos,
+                total_len: total_len as u16,
+                identification: self.identification.next(),
+                dont_fragment: false,
+                more_fragments: false,
+                fragment_offset: 0,
+                ttl: send.ttl,
+                protocol: send.protocol,
+                source: send.source,
+                destination: send.destination,
+            };
+            write_header(ip_header, &fields);
+            if !checksum {
+                ip_header[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].fill(0);
+            }
+        }
+        Ok(data)
+    }
+
+    /// Puts a segment for headers before data that has no room for them: shared, read-only or unaligned bytes.
+    #[cold]
+    fn with_header_segment(&mut self, data: Pbuf) -> Result<Pbuf, Rejected> {
+        let mut head = match self.small_pbuf(Layer::Ip, MAX_TRANSPORT) {
+            Ok(head) => head,
+            Err(error) => {
+                count!(self.counters.ip.memory);
+                return Err(Rejected::new(error, data));
+            }
+        };
+        if head.remove_header(MAX_TRANSPORT).is_err() {
+            return Err(Rejected::new(Error::Buffer, data));
+        }
+        match head.cat(data) {
+            Ok(()) => Ok(head),
+            Err((error, data)) => Err(Rejected::new(error, data)),
+        }
+    }
+}
+
+/// Gives data back that was not taken, without the headers that were put before it.
+#[cold]
+fn strip(error: Error, mut frame: Pbuf, headers_len: usize) -> Rejected {
+    // The headers are in the first segment, so this cannot fail.
+    let stripped = frame.remove_header(headers_len);
+    debug_assert!(stripped.is_ok());
+    Rejected::new(error, frame)
+}

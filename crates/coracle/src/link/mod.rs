@@ -1,0 +1,7 @@
+//! The link layer: Ethernet frames, and ARP, which finds the stations behind IPv4 addresses.
+
+pub(crate) mod arp;
+pub(crate) mod ethernet;
+pub(crate) mod neighbours;
+
+pub use neighbours::{Neighbour, NeighbourState};

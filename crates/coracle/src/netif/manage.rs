@@ -1,0 +1,238 @@
+//! Interfaces added, removed and changed, with all that follows from it.
+
+use core::net::Ipv4Addr;
+
+use coracle_buf::Error;
+
+use super::{Interface, Ipv4Settings, Medium, NetifConfig, NetifHandle, Reasons};
+use crate::counters::count;
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::ip::Route;
+use crate::ip::route::Entry;
+
+impl Engine {
+    pub(crate) fn netif_add(&mut self, config: &NetifConfig) -> Result<NetifHandle, Error> {
+        config.check()?;
+        if self.address_taken(None, config.ipv4.address) {
+            return Err(Error::InUse);
+        }
+        let handle = NetifHandle(self.netifs.insert(Interface::new(config))?);
+        self.index_address(handle, true);
+        self.note_change(handle, Reasons::ADDED, Ipv4Settings::NONE);
+        self.routes_changed();
+        Ok(handle)
+    }
+
+    /// Takes an interface out; its slot is free once the listeners were told.
+    pub(crate) fn netif_remove(&mut self, netif: NetifHandle) -> Result<(), Error> {
+        let slot = self.netif_slot(netif)?;
+        self.netif_set_up(netif, false)?;
+        self.index_address(netif, false);
+        self.forget_neighbours(slot, true);
+        self.groups.forget(&self.hash_key, slot as u32);
+        if self.default_netif == Some(netif) {
+            self.default_netif = None;
+        }
+        if self.default_multicast_netif == Some(netif) {
+            self.default_multicast_netif = None;
+        }
+        if let Some(interface) = self.netifs.get_mut(netif.0) {
+            interface.removed = true;
+        }
+        let old = self.netifs.get(netif.0).map_or(Ipv4Settings::NONE, |interface| interface.ipv4);
+        self.note_change(netif, Reasons::REMOVED, old);
+        self.routes_changed();
+        Ok(())
+    }
+
+    pub(crate) fn netif_set_up(&mut self, netif: NetifHandle, up: bool) -> Result<(), Error> {
+        self.netif_slot(netif)?;
+        let interface = self.netifs.get_mut(netif.0).ok_or(Error::Closed)?;
+        if interface.up == up {
+            return Ok(());
+        }
+        interface.up = up;
+        self.after_up_or_down(netif, Reasons::STATUS_CHANGED);
+        Ok(())
+    }
+
+    pub(crate) fn netif_set_link(&mut self, netif: NetifHandle, link_up: bool) -> Result<(), Error> {
+        self.netif_slot(netif)?;
+        let interface = self.netifs.get_mut(netif.0).ok_or(Error::Closed)?;
+        if interface.link_up == link_up {
+            return Ok(());
+        }
+        interface.link_up = link_up;
+        self.after_up_or_down(netif, Reasons::LINK_CHANGED);
+        Ok(())
+    }
+
+    fn after_up_or_down(&mut self, netif: NetifHandle, reason: Reasons) {
+        let Some(interface) = self.netifs.get_mut(netif.0) else { return };
+        let (ready, settings) = (interface.is_ready(), interface.ipv4);
+        if !ready {
+            // What waits for the device would be stale when it is back.
+            count!(interface.counters.out_discards, interface.queue.len() as u64);
+            interface.queue.clear();
+            self.forget_neighbours(netif.0.index as usize, false);
+        }
+        self.note_change(netif, reason, settings);
+        self.routes_changed();
+        if ready {
+            self.announce(netif);
+        }
+    }
+
+    /// Tells the neighbours where we are; without an address or ARP there is nothing to tell, and what could not be
+    /// sent is counted.
+    fn announce(&mut self, netif: NetifHandle) {
+        self.arp_announce(netif.0.index as usize).unwrap_or_default();
+    }
+
+    /// Changes address, netmask and gateway. What was bound to the old address is bound to the new one.
+    pub(crate) fn netif_set_ipv4(&mut self, netif: NetifHandle, settings: Ipv4Settings) -> Result<(), Error> {
+        settings.check()?;
+        let slot = self.netif_slot(netif)?;
+        if self.address_taken(Some(slot), settings.address) {
+            return Err(Error::InUse);
+        }
+        let interface = self.netifs.get(netif.0).ok_or(Error::Closed)?;
+        let own_loopback = interface.medium == Medium::Loopback;
+        if settings.address.is_loopback() != own_loopback && !settings.address.is_unspecified() {
+            return Err(Error::Value);
+        }
+        let old = interface.ipv4;
+        self.index_address(netif, false);
+        if let Some(interface) = self.netifs.get_mut(netif.0) {
+            interface.set_ipv4(settings);
+        }
+        self.index_address(netif, true);
+        self.note_change(netif, reasons(&old, &settings), old);
+        self.routes_changed();
+        if old.address != settings.address || old.netmask != settings.netmask {
+            self.forget_neighbours(slot, false);
+        }
+        if old.address != settings.address {
+            if !old.address.is_unspecified() && !settings.address.is_unspecified() {
+                self.udp_rebind(old.address, settings.address);
+                self.raw_rebind(old.address, settings.address);
+            }
+            if self.netifs.get(netif.0).is_some_and(Interface::is_ready) {
+                self.announce(netif);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn netif_set_default(&mut self, netif: Option<NetifHandle>) -> Result<(), Error> {
+        if let Some(netif) = netif {
+            self.netif_slot(netif)?;
+        }
+        self.default_netif = netif;
+        self.routes_changed();
+        Ok(())
+    }
+
+    pub(crate) fn route_add(&mut self, route: &Route) -> Result<(), Error> {
+        self.netif_slot(route.netif)?;
+        self.recent_hop = None;
+        self.routes.add(route)
+    }
+
+    pub(crate) fn route_remove(&mut self, route: &Route) -> Result<(), Error> {
+        self.recent_hop = None;
+        self.routes.remove(route)
+    }
+
+    /// Makes the routes that follow from the interfaces' settings anew: the network of each, and each gateway. The
+    /// default interface's gateway comes first; without a gateway, a link to one other end leads everywhere.
+    pub(crate) fn routes_changed(&mut self) {
+        self.recent_hop = None;
+        let default = self.default_netif;
+        let netifs = &self.netifs;
+        let derived =
+            netifs.iter().filter(|(_, interface)| !interface.removed).flat_map(|(key, interface)| {
+                let netif = NetifHandle(key);
+                let metric = u16::from(default != Some(netif));
+                let settings = interface.ipv4;
+                let length = settings.prefix_len();
+                let on_link = interface
+                    .has_address()
+                    .then(|| Entry::derived(settings.address, length, netif, Ipv4Addr::UNSPECIFIED, metric));
+                let leads_everywhere = interface.medium == Medium::Ip && default == Some(netif);
+                let gateway = (!settings.gateway.is_unspecified() || leads_everywhere)
+                    .then(|| Entry::derived(Ipv4Addr::UNSPECIFIED, 0, netif, settings.gateway, metric));
+                on_link.into_iter().chain(gateway)
+            });
+        self.routes.rebuild(derived, |netif| netifs.get(netif.0).is_some_and(|interface| !interface.removed));
+    }
+
+    /// Whether another interface has an address already.
+    fn address_taken(&self, own: Option<usize>, address: Ipv4Addr) -> bool {
+        !address.is_unspecified() && self.owner_of(address).is_some_and(|owner| Some(owner) != own)
+    }
+
+    /// Puts an interface into the index of addresses, or takes it out.
+    fn index_address(&mut self, netif: NetifHandle, insert: bool) {
+        let Some(interface) = self.netifs.get(netif.0) else { return };
+        if !interface.has_address() || interface.removed {
+            return;
+        }
+        let hash = self.hash_key.hash(u64::from(interface.ipv4.address.to_bits()), 0);
+        if insert {
+            self.addresses.insert(hash, netif.0.index);
+        } else {
+            self.addresses.remove(hash, netif.0.index);
+        }
+    }
+
+    fn note_change(&mut self, netif: NetifHandle, reasons: Reasons, before: Ipv4Settings) {
+        if let Some(interface) = self.netifs.get_mut(netif.0) {
+            if interface.change.reasons == Reasons::NONE {
+                self.netifs_changed += 1;
+            }
+            interface.change.note(reasons, before);
+        }
+    }
+
+    /// The next interface whose changes were not told yet.
+    pub(crate) fn next_netif_change(&mut self) -> Option<Event> {
+        let changed = |interface: &Interface| interface.change.reasons != Reasons::NONE;
+        let netif = self.netifs.iter().find(|(_, interface)| changed(interface)).map(|(key, _)| key.index);
+        if netif.is_none() {
+            self.netifs_changed = 0;
+        }
+        netif.map(|netif| Event::Netif { netif })
+    }
+
+    /// The changes of an interface, which count as told from now on; a removed one leaves its slot.
+    pub(crate) fn take_netif_change(&mut self, slot: usize) -> Option<super::NetifEvent> {
+        let netif = self.netif_handle(slot)?;
+        let interface = self.netifs.at_mut(slot)?;
+        let change = core::mem::take(&mut interface.change);
+        let removed = interface.removed;
+        self.netifs_changed = self.netifs_changed.saturating_sub(1);
+        if removed {
+            self.netifs.remove(netif.0);
+        }
+        Some(super::NetifEvent { netif, reasons: change.reasons, old: change.old })
+    }
+}
+
+fn reasons(old: &Ipv4Settings, new: &Ipv4Settings) -> Reasons {
+    let mut reasons = Reasons::IPV4_SETTINGS_CHANGED;
+    if old.address != new.address {
+        reasons = reasons.union(Reasons::IPV4_ADDRESS_CHANGED);
+    }
+    if old.netmask != new.netmask {
+        reasons = reasons.union(Reasons::IPV4_NETMASK_CHANGED);
+    }
+    if old.gateway != new.gateway {
+        reasons = reasons.union(Reasons::IPV4_GATEWAY_CHANGED);
+    }
+    if !new.address.is_unspecified() {
+        reasons = reasons.union(Reasons::IPV4_ADDRESS_VALID);
+    }
+    reasons
+}

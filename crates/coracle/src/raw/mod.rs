@@ -1,0 +1,271 @@
+//! Raw IP: control blocks that see whole packets of one protocol before the stack does.
+
+use core::net::Ipv4Addr;
+
+use coracle_buf::{Arena, Error, Pbuf};
+use coracle_wire::checksum::{Sum, checksum};
+use coracle_wire::ipv4::{CHECKSUM_OFFSET, Ipv4Header, header_checksum_ok};
+
+use crate::counters::count;
+use crate::engine::Engine;
+use crate::error::Rejected;
+use crate::event::Event;
+use crate::ip::output::{Hop, Send};
+use crate::ip::{Cast, PacketInfo};
+use crate::netif::NetifHandle;
+use crate::table::{Index, Key, NONE, Slots};
+
+/// A raw control block.
+pub(crate) struct RawPcb {
+    pub(crate) protocol: u8,
+    pub(crate) local: Ipv4Addr,
+    pub(crate) remote: Option<Ipv4Addr>,
+    pub(crate) netif: Option<NetifHandle>,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+    pub(crate) multicast_ttl: u8,
+    pub(crate) multicast_netif: Option<NetifHandle>,
+    pub(crate) broadcast: bool,
+    /// What is sent begins with its own IP header.
+    pub(crate) header_included: bool,
+    /// Where in the data the stack puts a checksum over it, if anywhere.
+    pub(crate) checksum_offset: Option<u16>,
+}
+
+/// What a sender says of one packet; what it leaves out is the control block's.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Target {
+    pub(crate) destination: Option<Ipv4Addr>,
+    pub(crate) netif: Option<NetifHandle>,
+    pub(crate) source: Option<Ipv4Addr>,
+}
+
+/// All raw control blocks, found by protocol.
+pub(crate) struct RawTable {
+    pub(crate) slots: Slots<RawPcb>,
+    index: Index,
+    /// The control block that comes after the one that has the present packet, if it is still there.
+    next: Option<Key>,
+    claimed: bool,
+    /// The present packet came from ourselves: its checksums need no look.
+    pub(crate) trusted: bool,
+}
+
+impl RawTable {
+    pub(crate) fn new(arena: &mut Arena, capacity: usize) -> Result<Self, Error> {
+        let slots = Slots::new(arena, capacity)?;
+        let index = Index::new(arena, capacity)?;
+        Ok(Self { slots, index, next: None, claimed: false, trusted: false })
+    }
+
+    /// Whether any control block may want packets of a protocol.
+    #[inline]
+    pub(crate) fn is_wanted(&self, protocol: u8) -> bool {
+        self.slots.used() != 0 && self.index.first(hash(protocol)) != NONE
+    }
+
+    /// Whether a raw control block was offered the present packet.
+    #[inline]
+    pub(crate) fn was_claimed(&self) -> bool {
+        self.claimed
+    }
+
+    /// Forgets the packet before.
+    #[inline]
+    pub(crate) fn begin(&mut self, trusted: bool) {
+        self.trusted = trusted;
+        self.claimed = false;
+    }
+
+    /// The first control block of a chain, from a position on, that matches.
+    fn find(&self, mut at: u32, matches: impl Fn(&RawPcb) -> bool) -> Option<u32> {
+        while at != NONE {
+            if self.slots.at(at as usize).is_some_and(&matches) {
+                return Some(at);
+            }
+            at = self.index.next(at);
+        }
+        None
+    }
+}
+
+/// Protocols are few and not chosen by a peer: the number itself spreads them.
+fn hash(protocol: u8) -> u32 {
+    u32::from(protocol)
+}
+
+impl RawPcb {
+    fn takes(&self, info: &PacketInfo) -> bool {
+        self.protocol == info.protocol
+            && self.netif.is_none_or(|netif| netif == info.netif)
+            && (self.local.is_unspecified() || self.local == info.destination)
+            && self.remote.is_none_or(|remote| remote == info.source)
+    }
+}
+
+impl Engine {
+    pub(crate) fn raw_new(&mut self, protocol: u8) -> Result<Key, Error> {
+        let key = self.raw.slots.insert(RawPcb {
+            protocol,
+            local: Ipv4Addr::UNSPECIFIED,
+            remote: None,
+            netif: None,
+            ttl: self.config.default_ttl,
+            tos: 0,
+            multicast_ttl: 1,
+            multicast_netif: None,
+            broadcast: false,
+            header_included: false,
+            checksum_offset: None,
+        })?;
+        self.raw.index.insert(hash(protocol), key.index);
+        Ok(key)
+    }
+
+    pub(crate) fn raw_remove(&mut self, key: Key) {
+        if let Some(pcb) = self.raw.slots.remove(key) {
+            self.raw.index.remove(hash(pcb.protocol), key.index);
+        }
+    }
+
+    /// Offers a packet to the raw control blocks of its protocol.
+    #[cold]
+    pub(crate) fn raw_input(&mut self, info: PacketInfo, packet: Pbuf) -> Option<Event> {
+        let first = self.raw.find(self.raw.index.first(hash(info.protocol)), |pcb| pcb.takes(&info));
+        self.raw_offer(info, packet, first)
+    }
+
+    /// A control block handed a packet back: offer it to the next one, or let the stack have it.
+    pub(crate) fn raw_returned(&mut self, packet: Option<Pbuf>) -> Option<Event> {
+        let Some(packet) = packet else {
+            count!(self.counters.raw.eaten);
+            return None;
+        };
+        let info = self.current?;
+        // The application had the packet in its hands: look again at what the stack relies on.
+        let intact = Ipv4Header::read(packet.payload()).is_ok_and(|header| {
+            packet.len() == usize::from(info.total_len)
+                && header.header_len() == usize::from(info.header_len)
+                && header.protocol() == info.protocol
+        });
+        if !intact {
+            count!(self.counters.raw.eaten);
+            return None;
+        }
+        let next = self.raw.next.take().filter(|&key| self.raw.slots.get(key).is_some()).map(|key| key.index);
+        self.raw_offer(info, packet, next)
+    }
+
+    fn raw_offer(&mut self, info: PacketInfo, packet: Pbuf, pcb: Option<u32>) -> Option<Event> {
+        let Some(pcb) = pcb else {
+            return self.ipv4_protocol(info, packet);
+        };
+        let next = self.raw.find(self.raw.index.next(pcb), |pcb| pcb.takes(&info));
+        self.raw.next = next.and_then(|next| self.raw.slots.key_at(next as usize));
+        self.raw.claimed = true;
+        count!(self.counters.raw.offered);
+        Some(Event::Packet { pcb, packet })
+    }
+
+    /// An interface's address changed: what was bound to the old one is bound to the new one.
+    pub(crate) fn raw_rebind(&mut self, old: Ipv4Addr, new: Ipv4Addr) {
+        for position in 0..self.raw.slots.capacity() {
+            if let Some(pcb) = self.raw.slots.at_mut(position)
+                && pcb.local == old
+            {
+                pcb.local = new;
+            }
+        }
+    }
+
+    /// The control block that sent a packet which an ICMP error is about.
+    pub(crate) fn raw_find_sender(
+        &self,
+        protocol: u8,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+    ) -> Option<u32> {
+        self.raw.find(self.raw.index.first(hash(protocol)), |pcb| {
+            pcb.protocol == protocol
+                && (pcb.local.is_unspecified() || pcb.local == source)
+                && pcb.remote.is_none_or(|remote| remote == destination)
+        })
+    }
+
+    /// Sends data, or a packet with its own header, from a control block.
+    pub(crate) fn raw_send(&mut self, key: Key, target: &Target, data: Pbuf) -> Result<(), Rejected> {
+        let sent = self.raw_try_send(key, target, data);
+        match sent {
+            Ok(()) => count!(self.counters.raw.sent),
+            Err(_) => count!(self.counters.raw.send_failed),
+        }
+        sent
+    }
+
+    fn raw_try_send(&mut self, key: Key, target: &Target, mut data: Pbuf) -> Result<(), Rejected> {
+        match self.raw_prepare(key, target, &mut data) {
+            Ok((hop, Some(send))) => self.ipv4_send(&hop, Some(&send), &[], data),
+            Ok((hop, None)) => self.ipv4_send(&hop, None, &[], data),
+            Err(error) => Err(Rejected::new(error, data)),
+        }
+    }
+
+    /// What a packet of a control block needs to be sent: its way, and its header unless it has one of its own.
+    fn raw_prepare(
+        &mut self,
+        key: Key,
+        target: &Target,
+        data: &mut Pbuf,
+    ) -> Result<(Hop, Option<Send>), Error> {
+        let pcb = self.raw.slots.get(key).ok_or(Error::Closed)?;
+        let included = if pcb.header_included { Some(own_header(data)?) } else { None };
+        let destination =
+            target.destination.or(pcb.remote).or(included.map(|(_, to)| to)).ok_or(Error::NotConnected)?;
+        let multicast = destination.is_multicast();
+        let demanded = target.netif.or(pcb.netif).or(if multicast { pcb.multicast_netif } else { None });
+        let ttl = if multicast { pcb.multicast_ttl } else { pcb.ttl };
+        let (broadcast, checksum_offset) = (pcb.broadcast, pcb.checksum_offset);
+        let bound = Some(pcb.local).filter(|local| !local.is_unspecified());
+        let mut send =
+            Send { source: Ipv4Addr::UNSPECIFIED, destination, protocol: pcb.protocol, ttl, tos: pcb.tos };
+        let hop = self.ipv4_route(destination, demanded)?;
+        if hop.cast == Cast::Broadcast && !broadcast {
+            return Err(Error::Value);
+        }
+        if let Some((source, _)) = included {
+            self.ipv4_own_source(&hop, source)?;
+            return Ok((hop, None));
+        }
+        send.source = match target.source.or(bound) {
+            Some(source) => self.ipv4_own_source(&hop, source)?,
+            None => self.ipv4_source(&hop)?,
+        };
+        if let Some(offset) = checksum_offset {
+            put_checksum(data, offset.into())?;
+        }
+        Ok((hop, Some(send)))
+    }
+}
+
+/// The source and destination of a packet with a header of its own, which must be well-formed and as long as the
+/// packet; its checksum is put right.
+fn own_header(packet: &mut Pbuf) -> Result<(Ipv4Addr, Ipv4Addr), Error> {
+    let header = Ipv4Header::read(packet.payload()).map_err(|_| Error::Value)?;
+    if header.total_len() != packet.len() || header.ttl() == 0 {
+        return Err(Error::Value);
+    }
+    let (len, addresses) = (header.header_len(), (header.source(), header.destination()));
+    if !header_checksum_ok(&packet.payload()[..len]) {
+        packet.take_at(CHECKSUM_OFFSET, &[0, 0])?;
+        let checksum = checksum(&packet.payload()[..len]);
+        packet.take_at(CHECKSUM_OFFSET, &checksum.to_be_bytes())?;
+    }
+    Ok(addresses)
+}
+
+/// Writes the Internet checksum over all of the data into it.
+fn put_checksum(data: &mut Pbuf, offset: usize) -> Result<(), Error> {
+    data.take_at(offset, &[0, 0])?;
+    let checksum = Sum::new().add_chain(data.segments()).finish();
+    data.take_at(offset, &checksum.to_be_bytes())
+}

@@ -1,0 +1,188 @@
+//! The life of a UDP control block: made, bound, connected, disconnected, removed.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use coracle_buf::Error;
+
+use super::{Class, UNBOUND, UdpPcb};
+use crate::engine::Engine;
+use crate::ip::Cast;
+use crate::table::{Key, NONE};
+
+impl Engine {
+    pub(crate) fn udp_new(&mut self, lite: bool) -> Result<Key, Error> {
+        self.udp.slots.insert(UdpPcb::new(lite, self.config.default_ttl))
+    }
+
+    pub(crate) fn udp_remove(&mut self, key: Key) {
+        if self.udp.slots.get(key).is_some() {
+            self.udp.unlink(&self.hash_key, key.index);
+            self.udp_forget_taker(key.index);
+            self.udp.slots.remove(key);
+        }
+    }
+
+    /// Takes a control block out of those that wait for the datagram which is being delivered to many.
+    fn udp_forget_taker(&mut self, gone: u32) {
+        let Some((first, _)) = &mut self.more else { return };
+        let after = self.udp.slots.at(gone as usize).map_or(NONE, |pcb| pcb.next_taker);
+        if *first == gone {
+            *first = after;
+            return;
+        }
+        let mut at = *first;
+        while let Some(pcb) = self.udp.slots.at_mut(at as usize) {
+            if pcb.next_taker == gone {
+                pcb.next_taker = after;
+                return;
+            }
+            at = pcb.next_taker;
+        }
+    }
+
+    /// Binds to an address and a port; zero takes a free port. See `Udp::bind` for the errors.
+    pub(crate) fn udp_bind(&mut self, key: Key, local: SocketAddrV4) -> Result<(), Error> {
+        let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
+        if pcb.class == Class::Connected {
+            return Err(Error::IsConnected);
+        }
+        let (lite, reuse) = (pcb.flow.lite, pcb.reuse_address);
+        self.check_local(*local.ip())?;
+        let port = match local.port() {
+            0 => self.udp_free_port(*local.ip(), lite)?,
+            port if self.udp_port_taken(key, SocketAddrV4::new(*local.ip(), port), lite, reuse) => {
+                return Err(Error::InUse);
+            }
+            port => port,
+        };
+        let class = if local.ip().is_unspecified() { Class::Wildcard } else { Class::Specific };
+        self.udp_change(key, |pcb| {
+            pcb.class = class;
+            pcb.flow.local = SocketAddrV4::new(*local.ip(), port);
+        });
+        Ok(())
+    }
+
+    /// Takes what nobody else takes, whatever its port.
+    pub(crate) fn udp_bind_all(&mut self, key: Key) -> Result<(), Error> {
+        let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
+        if pcb.class == Class::Connected {
+            return Err(Error::IsConnected);
+        }
+        self.udp_change(key, |pcb| {
+            pcb.class = Class::CatchAll;
+            pcb.flow.local = UNBOUND;
+        });
+        Ok(())
+    }
+
+    /// [`Error::Value`] for an address that is not ours to bind to: neither an interface's, nor a group or
+    /// broadcast address to listen to, nor anything where everything is ours.
+    fn check_local(&self, address: Ipv4Addr) -> Result<(), Error> {
+        let known = address.is_unspecified()
+            || address.is_multicast()
+            || self.owner_of(address).is_some()
+            || self.netifs.iter().any(|(_, interface)| {
+                interface.accept_any || interface.is_broadcast(address) || address == Ipv4Addr::BROADCAST
+            });
+        if known { Ok(()) } else { Err(Error::Value) }
+    }
+
+    fn udp_port_taken(&self, own: Key, local: SocketAddrV4, lite: bool, reuse: bool) -> bool {
+        self.udp.on_port(&self.hash_key, local.port(), lite).any(|(position, other)| {
+            let overlap = other.flow.local.ip() == local.ip()
+                || other.flow.local.ip().is_unspecified()
+                || local.ip().is_unspecified();
+            position != own.index && overlap && !(reuse && other.reuse_address)
+        })
+    }
+
+    /// A free port of the ephemeral range, from a random one on [RFC 6056 §3.3.1]; [`Error::Buffer`] when all are
+    /// taken, as in lwIP.
+    fn udp_free_port(&mut self, address: Ipv4Addr, lite: bool) -> Result<u16, Error> {
+        let (first, last) = self.config.ephemeral_ports;
+        let count = u32::from(last - first) + 1;
+        let start = self.random.below(count);
+        (0..count)
+            .map(|step| first + ((start + step) % count) as u16)
+            .find(|&port| {
+                let mut others = self.udp.on_port(&self.hash_key, port, lite);
+                others.all(|(_, other)| {
+                    let local = *other.flow.local.ip();
+                    !(local == address || local.is_unspecified() || address.is_unspecified())
+                })
+            })
+            .ok_or(Error::Buffer)
+    }
+
+    /// Sets the peer: datagrams go there by default, and are taken from there only.
+    pub(crate) fn udp_connect(&mut self, key: Key, remote: SocketAddrV4) -> Result<(), Error> {
+        if remote.ip().is_unspecified() || remote.port() == 0 {
+            return Err(Error::Value);
+        }
+        let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
+        let (mut local, netif, lite) = (pcb.flow.local, pcb.netif, pcb.flow.lite);
+        let hop = self.ipv4_route(*remote.ip(), netif)?;
+        let broadcast = self.udp.slots.get(key).is_some_and(|pcb| pcb.broadcast);
+        if hop.cast == Cast::Broadcast && !broadcast {
+            return Err(Error::Value);
+        }
+        if local.ip().is_unspecified() {
+            local.set_ip(self.ipv4_source(&hop)?);
+        }
+        if local.port() == 0 {
+            local.set_port(self.udp_free_port(*local.ip(), lite)?);
+        }
+        let same = |other: &UdpPcb| {
+            other.class == Class::Connected && other.flow.local == local && other.flow.remote == remote
+        };
+        let taken = {
+            let mut others = self.udp.on_port(&self.hash_key, local.port(), lite);
+            others.any(|(position, other)| position != key.index && same(other))
+        };
+        if taken {
+            return Err(Error::InUse);
+        }
+        self.udp_change(key, |pcb| {
+            pcb.class = Class::Connected;
+            pcb.flow.local = local;
+            pcb.flow.remote = remote;
+        });
+        Ok(())
+    }
+
+    /// Ends a connection; the port stays bound, to every address, as in lwIP the interface is let go too.
+    pub(crate) fn udp_disconnect(&mut self, key: Key) -> Result<(), Error> {
+        let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
+        if pcb.class != Class::Connected {
+            return Err(Error::NotConnected);
+        }
+        self.udp_change(key, |pcb| {
+            pcb.class = Class::Wildcard;
+            pcb.flow.local.set_ip(Ipv4Addr::UNSPECIFIED);
+            pcb.flow.remote = UNBOUND;
+            pcb.netif = None;
+        });
+        Ok(())
+    }
+
+    /// Changes what decides where a control block is found.
+    fn udp_change(&mut self, key: Key, change: impl FnOnce(&mut UdpPcb)) {
+        self.udp.unlink(&self.hash_key, key.index);
+        if let Some(pcb) = self.udp.slots.get_mut(key) {
+            change(pcb);
+        }
+        self.udp.link(&self.hash_key, key.index);
+    }
+
+    /// An interface's address changed: what was bound to the old one is bound to the new one.
+    pub(crate) fn udp_rebind(&mut self, old: Ipv4Addr, new: Ipv4Addr) {
+        for position in 0..self.udp.slots.capacity() {
+            if let Some(key) = self.udp.slots.key_at(position)
+                && self.udp.slots.at(position).is_some_and(|pcb| *pcb.flow.local.ip() == old)
+            {
+                self.udp_change(key, |pcb| pcb.flow.local.set_ip(new));
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! UDP [RFC 768] and UDP-Lite [RFC 3828]: control blocks, and the table that finds them.
+
+mod control;
+mod input;
+mod output;
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use coracle_buf::{Arena, Error};
+
+use crate::ip::{Cast, PacketInfo};
+use crate::netif::NetifHandle;
+use crate::random::HashKey;
+use crate::table::{Index, NONE, Slots};
+
+pub(crate) use output::Addressing;
+
+/// How specific a control block is about what it takes. The more specific gets the datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Class {
+    /// Takes nothing yet.
+    Unbound,
+    /// From one peer to one address and port.
+    Connected,
+    /// To one address and port.
+    Specific,
+    /// To one port of any address.
+    Wildcard,
+    /// To every port of any address.
+    CatchAll,
+}
+
+const CLASSES: [Class; 4] = [Class::Connected, Class::Specific, Class::Wildcard, Class::CatchAll];
+
+/// What a datagram's addresses are matched against.
+#[derive(Clone, Copy)]
+pub(crate) struct Flow {
+    pub(crate) local: SocketAddrV4,
+    pub(crate) remote: SocketAddrV4,
+    pub(crate) lite: bool,
+}
+
+impl Flow {
+    /// The words that name the chain of a class in which a control block for this flow is.
+    #[inline]
+    fn hash(&self, key: &HashKey, class: Class) -> u32 {
+        let local = u64::from(self.local.ip().to_bits());
+        let ports = u64::from(self.local.port()) | u64::from(self.lite) << 32;
+        match class {
+            Class::Connected => {
+                let both = local << 32 | u64::from(self.remote.ip().to_bits());
+                key.hash(both, ports | u64::from(self.remote.port()) << 16)
+            }
+            Class::Specific => key.hash(local, ports | 1 << 33),
+            Class::Wildcard => key.hash(0, ports | 2 << 33),
+            Class::CatchAll | Class::Unbound => key.hash(0, u64::from(self.lite) | 3 << 33),
+        }
+    }
+}
+
+/// The coverages of a UDP-Lite control block in bytes, header included; zero is everything [RFC 3828 §3.1].
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Coverage {
+    pub(crate) sent: u16,
+    pub(crate) demanded: u16,
+}
+
+/// A UDP control block.
+pub(crate) struct UdpPcb {
+    pub(crate) flow: Flow,
+    pub(crate) class: Class,
+    pub(crate) netif: Option<NetifHandle>,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+    pub(crate) multicast_ttl: u8,
+    pub(crate) multicast_netif: Option<NetifHandle>,
+    pub(crate) multicast_loop: bool,
+    pub(crate) broadcast: bool,
+    pub(crate) reuse_address: bool,
+    pub(crate) no_checksum: bool,
+    pub(crate) coverage: Coverage,
+    /// The next taker of the datagram that is being delivered to several.
+    next_taker: u32,
+}
+
+const UNBOUND: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+
+impl UdpPcb {
+    fn new(lite: bool, ttl: u8) -> Self {
+        Self {
+            flow: Flow { local: UNBOUND, remote: UNBOUND, lite },
+            class: Class::Unbound,
+            netif: None,
+            ttl,
+            tos: 0,
+            multicast_ttl: 1,
+            multicast_netif: None,
+            multicast_loop: false,
+            broadcast: false,
+            reuse_address: false,
+            no_checksum: false,
+            coverage: Coverage::default(),
+            next_taker: NONE,
+        }
+    }
+
+    #[inline]
+    fn takes(&self, class: Class, flow: &Flow, netif: NetifHandle) -> bool {
+        if self.class != class
+            || self.flow.lite != flow.lite
+            || self.netif.is_some_and(|bound| bound != netif)
+        {
+            return false;
+        }
+        match class {
+            Class::Unbound => false,
+            Class::Connected => self.flow.local == flow.local && self.flow.remote == flow.remote,
+            Class::Specific => self.flow.local == flow.local,
+            Class::Wildcard => self.flow.local.port() == flow.local.port(),
+            Class::CatchAll => true,
+        }
+    }
+
+    /// Whether a control block takes a datagram to many. One that is bound to the interface's own address hears
+    /// what is broadcast there, as with lwIP.
+    fn takes_group(&self, flow: &Flow, info: &PacketInfo, own: Ipv4Addr) -> bool {
+        let local = *self.flow.local.ip();
+        let address_fits = local.is_unspecified()
+            || local == info.destination
+            || (info.cast == Cast::Broadcast && local == own);
+        let peer_fits = self.class != Class::Connected || self.flow.remote == flow.remote;
+        self.flow.local.port() == flow.local.port()
+            && self.flow.lite == flow.lite
+            && self.netif.is_none_or(|bound| bound == info.netif)
+            && address_fits
+            && peer_fits
+    }
+}
+
+/// All UDP control blocks: in the chain of their class, by which unicast datagrams find them in one look; and, if
+/// they have one, in the chain of their local port.
+pub(crate) struct UdpTable {
+    pub(crate) slots: Slots<UdpPcb>,
+    flows: Index,
+    ports: Index,
+    /// How many there are of each class, so that empty classes cost nothing.
+    population: [u32; CLASSES.len()],
+}
+
+impl UdpTable {
+    pub(crate) fn new(arena: &mut Arena, capacity: usize) -> Result<Self, Error> {
+        let slots = Slots::new(arena, capacity)?;
+        let (flows, ports) = (Index::new(arena, capacity)?, Index::new(arena, capacity)?);
+        Ok(Self { slots, flows, ports, population: [0; CLASSES.len()] })
+    }
+
+    fn port_hash(key: &HashKey, port: u16, lite: bool) -> u32 {
+        key.hash(u64::from(port), u64::from(lite))
+    }
+
+    /// The control block for a unicast datagram: connected before bound, an address before any address, the
+    /// newest first.
+    #[inline]
+    pub(crate) fn find(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
+        for (class, &population) in CLASSES.into_iter().zip(&self.population) {
+            if population == 0 {
+                continue;
+            }
+            let mut at = self.flows.first(flow.hash(key, class));
+            while at != NONE {
+                if self.slots.at(at as usize).is_some_and(|pcb| pcb.takes(class, flow, netif)) {
+                    return Some(at);
+                }
+                at = self.flows.next(at);
+            }
+        }
+        None
+    }
+
+    /// The start of the chain in which those with a flow's local port are, among others.
+    fn first_on_port(&self, key: &HashKey, flow: &Flow) -> u32 {
+        self.ports.first(Self::port_hash(key, flow.local.port(), flow.lite))
+    }
+
+    /// Those with a local port, of whatever class.
+    fn on_port(&self, key: &HashKey, port: u16, lite: bool) -> impl Iterator<Item = (u32, &UdpPcb)> {
+        let mut at = self.ports.first(Self::port_hash(key, port, lite));
+        core::iter::from_fn(move || {
+            while at != NONE {
+                let (position, pcb) = (at, self.slots.at(at as usize));
+                at = self.ports.next(at);
+                if let Some(pcb) = pcb.filter(|pcb| pcb.flow.local.port() == port && pcb.flow.lite == lite) {
+                    return Some((position, pcb));
+                }
+            }
+            None
+        })
+    }
+
+    /// Puts a control block into the chains that its class and flow say.
+    fn link(&mut self, key: &HashKey, position: u32) {
+        let Some(pcb) = self.slots.at(position as usize) else { return };
+        let (flow, class) = (pcb.flow, pcb.class);
+        if let Some(at) = CLASSES.iter().position(|&other| other == class) {
+            self.population[at] += 1;
+            self.flows.insert(flow.hash(key, class), position);
+            self.ports.insert(Self::port_hash(key, flow.local.port(), flow.lite), position);
+        }
+    }
+
+    /// Takes a control block out of its chains, before its class or flow changes.
+    fn unlink(&mut self, key: &HashKey, position: u32) {
+        let Some(pcb) = self.slots.at(position as usize) else { return };
+        let (flow, class) = (pcb.flow, pcb.class);
+        if let Some(at) = CLASSES.iter().position(|&other| other == class) {
+            self.population[at] -= 1;
+            self.flows.remove(flow.hash(key, class), position);
+            self.ports.remove(Self::port_hash(key, flow.local.port(), flow.lite), position);
+        }
+    }
+}
