@@ -169,6 +169,7 @@ impl Bitmap {
     }
 
     #[cold]
+    #[inline(never)]
     fn raise_peak(&self, to: usize) {
         self.peak.fetch_max(to, Ordering::Relaxed);
     }

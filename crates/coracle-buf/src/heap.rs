@@ -62,9 +62,9 @@ impl Heap {
     /// They are initialised because the region was zeroed, the allocator's headers are whole words, and whoever
     /// allocates here leaves no uninitialised byte behind.
     pub(crate) fn alloc(&self, size: usize) -> Option<NonNull<u8>> {
-        let layout = Layout::from_size_align(size.max(1), ALIGN).ok()?;
+        let layout = Layout::from_size_align(size.max(1), ALIGN).ok();
         self.with(|state| {
-            let found = state.blocks.allocate(layout);
+            let found = layout.and_then(|layout| state.blocks.allocate(layout));
             if found.is_some() {
                 state.stats.used += size;
                 state.stats.peak = state.stats.peak.max(state.stats.used);

@@ -1,1 +1,114 @@
-//! Tests.
+//! Tests of queues.
+
+use super::*;
+use crate::{Arena, Kind, Layer, Memory, MemoryLimits};
+use std::vec::Vec;
+
+fn memory(references: usize) -> Memory {
+    let limits = MemoryLimits { pool_buffers: 8, pool_buffer_size: 100, references, heap_bytes: 0 };
+    Memory::new(&mut Arena::heap(), limits).unwrap()
+}
+
+fn packet(memory: &Memory, byte: u8) -> Pbuf {
+    let mut packet = memory.alloc(Layer::Raw, usize::from(byte), Kind::Pool).unwrap();
+    packet.payload_mut().unwrap().fill(byte);
+    packet
+}
+
+#[test]
+fn first_in_first_out() {
+    let memory = memory(0);
+    let mut queue = PbufQueue::new();
+    assert!(queue.pop_front().is_none() && queue.front().is_none() && queue.is_empty());
+    for byte in 1..4 {
+        queue.push_back(packet(&memory, byte)).unwrap();
+    }
+    queue.push_front(packet(&memory, 9)).unwrap();
+    assert_eq!((queue.len(), queue.bytes()), (4, 1 + 2 + 3 + 9));
+    assert_eq!(queue.iter().map(Pbuf::len).collect::<Vec<_>>(), [9, 1, 2, 3]);
+    assert_eq!(queue.front().unwrap().len(), 9);
+    assert_eq!(queue.pop_front().unwrap().len(), 9);
+    assert_eq!(queue.pop_front().unwrap(), &[1]);
+    queue.push_back(packet(&memory, 5)).unwrap();
+    assert_eq!(core::iter::from_fn(|| queue.pop_front()).map(|p| p.len()).collect::<Vec<_>>(), [2, 3, 5]);
+    assert_eq!((queue.len(), queue.bytes()), (0, 0));
+    queue.push_front(packet(&memory, 1)).unwrap();
+    queue.push_back(packet(&memory, 2)).unwrap();
+    assert_eq!(std::format!("{queue:?}").matches("Pbuf {").count(), 2);
+    queue.clear();
+    assert!(queue.is_empty());
+    queue.push_back(packet(&memory, 1)).unwrap();
+    drop(queue);
+    assert_eq!(memory.stats().pool.used, 0);
+}
+
+#[test]
+fn a_shared_packet_is_in_one_queue_as_it_is() {
+    let memory = memory(0);
+    let (mut queue, kept) = (PbufQueue::new(), packet(&memory, 3));
+    queue.push_back(kept.clone()).unwrap();
+    // Out and in again.
+    let popped = queue.pop_front().unwrap();
+    queue.push_back(popped).unwrap();
+    assert_eq!(memory.stats().references, crate::PoolStats::default());
+    assert_eq!(queue.front().unwrap().payload().as_ptr(), kept.payload().as_ptr());
+}
+
+#[test]
+fn a_packet_in_two_queues_gets_a_fresh_segment_or_comes_back() {
+    let memory = memory(1);
+    let (mut one, mut two) = (PbufQueue::new(), PbufQueue::new());
+    let kept = packet(&memory, 7);
+    one.push_back(kept.clone()).unwrap();
+    two.push_back(kept.clone()).unwrap();
+    assert_eq!(memory.stats().references.used, 1);
+    let (error, back) = one.push_back(kept.clone()).unwrap_err();
+    assert_eq!((error, back.as_raw()), (Error::Memory, kept.as_raw()));
+    let (error, _) = two.push_front(kept.clone()).unwrap_err();
+    assert_eq!(error, Error::Memory);
+    assert_eq!((one.len(), two.len()), (1, 1));
+    assert!(one.pop_front().unwrap() == [7; 7] && two.pop_front().unwrap() == [7; 7]);
+    // The link is free again.
+    two.push_back(kept.clone()).unwrap();
+    assert_eq!(memory.stats().references.used, 0);
+    drop((kept, two, back));
+    assert_eq!(memory.stats().pool.used, 0);
+}
+
+#[test]
+fn long_queues_are_dropped_without_recursion() {
+    let limits = MemoryLimits {
+        pool_buffers: if cfg!(miri) { 50 } else { 100_000 },
+        pool_buffer_size: 81,
+        references: 0,
+        heap_bytes: 0,
+    };
+    let memory = Memory::new(&mut Arena::heap(), limits).unwrap();
+    let mut queue = PbufQueue::new();
+    while let Ok(packet) = memory.alloc(Layer::Raw, 1, Kind::Pool) {
+        queue.push_back(packet).unwrap();
+    }
+    assert_eq!(queue.len(), limits.pool_buffers);
+    drop(queue);
+    assert_eq!(memory.stats().pool.used, 0);
+}
+
+#[test]
+fn queues_on_two_threads_may_hold_the_same_packet() {
+    let memory = memory(8);
+    let kept = packet(&memory, 4);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let kept = kept.clone();
+            scope.spawn(move || {
+                let mut queue = PbufQueue::new();
+                for _ in 0..if cfg!(miri) { 20 } else { 10_000 } {
+                    queue.push_back(kept.clone()).unwrap();
+                    assert_eq!(queue.pop_front().unwrap(), &[4; 4]);
+                }
+            });
+        }
+    });
+    drop(kept);
+    assert_eq!((memory.stats().pool.used, memory.stats().references.used), (0, 0));
+}

@@ -469,54 +469,64 @@ pub(crate) unsafe fn drop_handle(at: NonNull<Segment>) {
     // has no successor, then that is all there is to free. (The segment of such a buffer views its own storage.)
     unsafe {
         let segment = at.as_ptr();
-        if (*segment).refs.load(Ordering::Acquire) == 1
-            && (*segment).origin == ORIGIN_POOL
+        if (*segment).refs.load(Ordering::Acquire) != 1 {
+            drop_shared(at);
+        } else if (*segment).origin == ORIGIN_POOL
             && (*segment).next.is_null()
             && (*at.cast::<Block>().as_ptr()).views.load(Ordering::Acquire) == 1
         {
             Core::free_buffer(at.cast());
         } else {
-            drop_chain(at);
+            drop_last(at);
         }
     }
 }
 
-/// `drop_handle` in all cases.
+/// Drops the last handle to a segment, and then the segment's handle to the next one, and so on.
 ///
 /// # Safety
 ///
-/// As for `drop_handle`.
+/// The handle is the caller's, and the only one.
 #[inline(never)]
-unsafe fn drop_chain(mut at: NonNull<Segment>) {
+unsafe fn drop_last(mut at: NonNull<Segment>) {
     loop {
-        // SAFETY: the handle keeps the segment alive, until the moment when it is dropped; if it is the last one, the
-        // segment is the caller's until it is freed, and so is its handle to the next one.
+        // SAFETY: with its last handle the segment is the caller's until it is freed, and so is its handle to the next one.
         unsafe {
-            if (*at.as_ptr()).refs.load(Ordering::Acquire) != 1 && !drop_shared(at) {
-                return;
-            }
             // Buffers of the pool are handed out with the null that they come back with.
             let next = ptr::replace(&raw mut (*at.as_ptr()).next, ptr::null_mut());
             free(at);
             match NonNull::new(next) {
-                Some(next) => at = next,
-                None => return,
+                Some(next) if count_down(next) => at = next,
+                _ => return,
             }
         }
     }
 }
 
-/// Drops one of several handles; true if the others went meanwhile.
+/// Drops one of several handles, or the last one, if the others went meanwhile.
+///
+/// # Safety
+///
+/// The handle is the caller's, and gone after this.
+#[inline(never)]
+unsafe fn drop_shared(at: NonNull<Segment>) {
+    // SAFETY: the handle is the caller's, and counted down here.
+    unsafe {
+        if count_down(at) {
+            drop_last(at);
+        }
+    }
+}
+
+/// Counts a handle down, unless it is the last one; true if it is.
 ///
 /// # Safety
 ///
 /// The handle is the caller's. It is gone unless this returns true.
 #[inline]
-unsafe fn drop_shared(at: NonNull<Segment>) -> bool {
-    // SAFETY: the handle keeps the segment alive, which isn't touched after the decrement.
-    let refs = unsafe { NonNull::from(&(*at.as_ptr()).refs) };
-    // SAFETY: as above.
-    let mut now = unsafe { (*refs.as_ptr()).load(Ordering::Acquire) };
+unsafe fn count_down(at: NonNull<Segment>) -> bool {
+    // SAFETY: the handle keeps the segment alive until the decrement, after which it isn't touched.
+    let mut now = unsafe { (*at.as_ptr()).refs.load(Ordering::Acquire) };
     loop {
         match now {
             FOREVER => return false,
@@ -524,9 +534,10 @@ unsafe fn drop_shared(at: NonNull<Segment>) -> bool {
             _ => {}
         }
         // SAFETY: as above.
-        match unsafe {
-            (*refs.as_ptr()).compare_exchange_weak(now, now - 1, Ordering::AcqRel, Ordering::Acquire)
-        } {
+        let counted = unsafe {
+            (*at.as_ptr()).refs.compare_exchange_weak(now, now - 1, Ordering::Release, Ordering::Acquire)
+        };
+        match counted {
             Ok(_) => return false,
             Err(other) => now = other,
         }
