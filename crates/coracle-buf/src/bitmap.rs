@@ -52,13 +52,19 @@ impl Bitmap {
     /// The lowest free block, which is in use from now on; `None` (and counted) if there is none.
     #[inline]
     pub(crate) fn claim(&self) -> Option<usize> {
+        self.claim_hinted().or_else(|| self.search())
+    }
+
+    /// `claim` where the hint is right and nobody else is faster; `None` leaves the rest to [`search`](Self::search).
+    #[inline]
+    pub(crate) fn claim_hinted(&self) -> Option<usize> {
         let leaf = self.hint.load(Ordering::Relaxed);
         // SAFETY: there is a leaf 0, and whoever changes the hint makes it another one that exists.
         let word = unsafe { self.leaves.get_unchecked(leaf) };
         let free = word.load(Ordering::SeqCst);
         let rest = free & free.wrapping_sub(1);
         if free == 0 || word.compare_exchange(free, rest, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-            return self.search();
+            return None;
         }
         let index = leaf * BITS + free.trailing_zeros() as usize;
         if index >= self.peak.load(Ordering::Relaxed) {
@@ -67,10 +73,10 @@ impl Bitmap {
         Some(index)
     }
 
-    /// `claim` where the hint is wrong or somebody else was faster.
+    /// The lowest free block where the hint is wrong or somebody else was faster; `None` (and counted) if there is none.
     #[cold]
     #[inline(never)]
-    fn search(&self) -> Option<usize> {
+    pub(crate) fn search(&self) -> Option<usize> {
         loop {
             let leaf = if self.summaries.is_empty() { 0 } else { self.candidate()? };
             let word = &self.leaves[leaf];

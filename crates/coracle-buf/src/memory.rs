@@ -154,11 +154,9 @@ impl Memory {
         match kind {
             Kind::Pool => {
                 let (core, offset) = (self.core(), layer.payload_offset());
-                if len <= core.buffer_size - offset {
-                    core.buffer(offset, len)
-                } else {
-                    core.chain(offset, len)
-                }
+                let room = core.buffer_size - offset;
+                let pbuf = if len <= room { core.buffer(offset, len) } else { core.chain(offset, len) };
+                pbuf.ok_or(Error::Memory)
             }
             Kind::Ram => self.core().heap_block(layer.payload_offset(), len),
             Kind::Rom | Kind::Ref | Kind::Custom => Err(Error::Argument),
@@ -194,7 +192,8 @@ impl Memory {
     }
 
     /// A buffer of bytes that come back by `free(bytes, context)` after their last use, such as a driver's DMA buffer:
-    /// lwIP's `pbuf_alloced_custom`. `free` may be called on any thread that drops a `Pbuf`.
+    /// lwIP's `pbuf_alloced_custom`. `free` may be called on any thread that drops a `Pbuf`. It must not deallocate the bytes,
+    /// as no function may while a reference to them is its argument; [`from_raw_buffer`](Self::from_raw_buffer) is for that.
     ///
     /// # Errors
     ///
@@ -385,24 +384,43 @@ impl Core {
 
     /// A buffer of the pool, with `len` bytes from `offset` on.
     #[inline]
-    fn buffer(&self, offset: usize, len: usize) -> Result<Pbuf, Error> {
+    fn buffer(&self, offset: usize, len: usize) -> Option<Pbuf> {
+        match self.free_buffers.claim_hinted() {
+            // SAFETY: the index was just claimed.
+            Some(index) => Some(unsafe { self.claimed(index, offset, len) }),
+            None => self.searched(offset, len),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn searched(&self, offset: usize, len: usize) -> Option<Pbuf> {
+        let index = self.free_buffers.search()?;
+        // SAFETY: the index was just claimed.
+        Some(unsafe { self.claimed(index, offset, len) })
+    }
+
+    /// # Safety
+    ///
+    /// The caller claimed buffer `index`, and `offset + len` bytes fit.
+    #[inline]
+    unsafe fn claimed(&self, index: usize, offset: usize, len: usize) -> Pbuf {
         debug_assert!(offset + len <= self.buffer_size);
-        let Some(index) = self.free_buffers.claim() else { return Err(Error::Memory) };
         self.users.add();
         // SAFETY: the index is below the number of buffers, and the claim makes this one the caller's alone.
         unsafe {
             let block = self.buffers.start().add(index * self.stride).cast::<Block>();
-            Ok(Block::renew(block, offset, len))
+            Block::renew(block, offset, len)
         }
     }
 
     /// Several buffers of the pool.
     #[cold]
-    fn chain(&self, offset: usize, len: usize) -> Result<Pbuf, Error> {
+    fn chain(&self, offset: usize, len: usize) -> Option<Pbuf> {
         let most = self.free_buffers.capacity().saturating_mul(self.buffer_size).min(MAX_LEN);
         if len > most - offset.min(most) {
             self.free_buffers.refused();
-            return Err(Error::Memory);
+            return None;
         }
         let mut left = len - (self.buffer_size - offset);
         let chain = self.buffer(offset, self.buffer_size - offset)?;
@@ -422,7 +440,7 @@ impl Core {
             last = at;
             left -= part;
         }
-        Ok(chain)
+        Some(chain)
     }
 
     /// A block of the heap, with `len` bytes behind `offset`.

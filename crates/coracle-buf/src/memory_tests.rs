@@ -255,11 +255,11 @@ fn a_drivers_buffer_comes_back_after_the_last_view() {
     fn back(buffer: &'static mut [u8], context: usize) {
         assert_eq!(buffer, [1, 2, 3, 4]);
         BACK.fetch_add(context, Relaxed);
-        // SAFETY: leaked from a box below, and used by nobody else any more.
-        drop(unsafe { Box::from_raw(buffer) });
     }
     let memory = memory();
-    let buffer: &'static mut [u8] = Box::leak(Box::new([1, 2, 3, 0]));
+    let bytes = NonNull::from(Box::leak(Box::new([1, 2, 3, 0])));
+    // SAFETY: leaked; freed at the end, when nobody uses the bytes any more.
+    let buffer: &'static mut [u8] = unsafe { &mut *bytes.as_ptr() };
     let at = buffer.as_ptr();
     let mut pbuf = memory.from_static_mut(buffer, back, 5).unwrap();
     assert_eq!(pbuf.payload().as_ptr(), at);
@@ -274,6 +274,8 @@ fn a_drivers_buffer_comes_back_after_the_last_view() {
     drop(memory);
     drop(slice);
     assert_eq!(BACK.load(Relaxed), 5);
+    // SAFETY: leaked above.
+    drop(unsafe { Box::from_raw(bytes.as_ptr()) });
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Random sequences of every operation on packets that share bytes, held against plain vectors.
 
+use core::cell::RefCell;
+use core::ptr::NonNull;
 use std::boxed::Box;
 use std::collections::VecDeque;
 use std::vec;
@@ -143,13 +145,11 @@ impl Model {
                     error
                 })
             }
-            Kind::Custom => memory
-                .from_static_mut(Box::leak(bytes.clone().into_boxed_slice()), unleak, len)
-                .map_err(|(error, back)| {
-                    assert_eq!(back, bytes);
-                    unleak(back, len);
-                    error
-                }),
+            Kind::Custom => memory.from_static_mut(leak(&bytes), came_back, len).map_err(|(error, back)| {
+                assert_eq!(back, bytes);
+                came_back(back, len);
+                error
+            }),
         };
         self.push(made, bytes);
     }
@@ -354,11 +354,37 @@ impl Model {
     }
 }
 
-/// Takes a leaked buffer back.
-fn unleak(buffer: &'static mut [u8], len: usize) {
+std::thread_local! {
+    /// Leaked buffers, which a test frees at its end.
+    static LEAKED: RefCell<Vec<(NonNull<[u8]>, bool)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer that is the program's for good, as far as a `Memory` knows.
+fn leak(bytes: &[u8]) -> &'static mut [u8] {
+    let buffer = NonNull::from(Box::leak(bytes.to_vec().into_boxed_slice()));
+    LEAKED.with_borrow_mut(|all| all.push((buffer, false)));
+    // SAFETY: just leaked, and freed when nobody uses it any more.
+    unsafe { &mut *buffer.as_ptr() }
+}
+
+/// Notes that the buffer came back.
+fn came_back(buffer: &'static mut [u8], len: usize) {
     assert_eq!(buffer.len(), len);
-    // SAFETY: leaked from a box, and used by nobody else any more.
-    drop(unsafe { Box::from_raw(buffer) });
+    let at = buffer.as_ptr();
+    LEAKED.with_borrow_mut(|all| {
+        let known = all.iter_mut().find(|(known, _)| known.as_ptr().cast::<u8>().cast_const() == at);
+        let (_, back) = known.expect("a buffer that was leaked");
+        assert!(!core::mem::replace(back, true), "came back twice");
+    });
+}
+
+/// Frees the leaked buffers, all of which came back.
+fn free_leaked() {
+    for (buffer, back) in LEAKED.take() {
+        assert!(back);
+        // SAFETY: leaked from a box, came back, and is used by nobody any more.
+        drop(unsafe { Box::from_raw(buffer.as_ptr()) });
+    }
 }
 
 /// What holds of every packet.
@@ -417,6 +443,7 @@ proptest! {
         }
         let memory = model.memory.clone();
         drop(model);
+        free_leaked();
         let stats = memory.stats();
         prop_assert_eq!((stats.pool.used, stats.references.used, stats.heap.used), (0, 0, 0));
     }
