@@ -256,11 +256,16 @@ impl Engine {
     ) -> Result<Pbuf, Rejected> {
         let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
         let total_len = own_len + data.len();
-        if !data.is_exclusive() || data.headroom() < link_len + own_len {
+        let headers_len = link_len + own_len;
+        let chained = data.payload().len() != data.len();
+        if (chained && data.needs_copy()) || data.add_header(headers_len).is_err() {
             data = self.with_header_segment(data)?;
+            if let Err(error) = data.add_header(headers_len) {
+                return Err(Rejected::new(error, data));
+            }
         }
-        let headers = match data.add_header(link_len + own_len) {
-            Ok(headers) => headers,
+        let headers = match data.payload_mut() {
+            Ok(bytes) => &mut bytes[..headers_len],
             Err(error) => return Err(Rejected::new(error, data)),
         };
         if let Some(send) = send
@@ -288,9 +293,11 @@ impl Engine {
         Ok(data)
     }
 
-    /// Puts a segment for headers before data that has no room for them: shared, read-only or unaligned bytes.
+    /// Puts a segment for headers before data that has no room for them: shared or read-only bytes. Bytes that may
+    /// change behind our back are copied, as the frame is going to wait in a queue.
     #[cold]
     fn with_header_segment(&mut self, data: Pbuf) -> Result<Pbuf, Rejected> {
+        let data = data.into_owned().map_err(|(error, data)| Rejected::new(error, data))?;
         let mut head = match self.small_pbuf(Layer::Ip, MAX_TRANSPORT) {
             Ok(head) => head,
             Err(error) => {
