@@ -467,11 +467,11 @@ impl Core {
 
     /// A block for a segment that views bytes of elsewhere. The caller writes the segment.
     #[inline]
-    pub(crate) fn reference(&self) -> Result<NonNull<View>, Error> {
-        let index = self.free_references.claim().ok_or(Error::Memory)?;
+    pub(crate) fn reference(&self) -> Option<NonNull<View>> {
+        let index = self.free_references.claim()?;
         self.users.add();
         // SAFETY: the index is below the number of references, all of which were written when the pool was made.
-        Ok(unsafe { self.references.start().cast::<View>().add(index) })
+        Some(unsafe { self.references.start().cast::<View>().add(index) })
     }
 
     /// A segment over memory outside.
@@ -491,7 +491,7 @@ impl Core {
         if len > MAX_LEN {
             return Err(Error::Argument);
         }
-        let view = self.reference()?;
+        let view = self.reference().ok_or(Error::Memory)?;
         let flags = if kind == Kind::Custom { PbufFlags::CUSTOM } else { PbufFlags::empty() };
         let block = view.cast::<Block>();
         let segment = Segment::new(kind, flags, ORIGIN_REFERENCES, block, base.as_ptr(), len as u32);

@@ -20,7 +20,7 @@ use core::ptr::{self, NonNull};
 use portable_atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering, fence};
 
 use crate::memory::Core;
-use crate::{Error, Kind, Pbuf, PbufFlags};
+use crate::{Kind, Pbuf, PbufFlags};
 
 /// The greatest length of a buffer; half of what a length holds, so that adding headers never overflows one.
 pub(crate) const MAX_LEN: usize = i32::MAX as usize;
@@ -335,6 +335,16 @@ impl<'a> Seg<'a> {
         self.payload().addr().wrapping_sub(base.as_ptr().addr())
     }
 
+    /// The headroom, if the segment's bytes may be written (`exclusive` and `unviewed`); else `None`.
+    #[inline]
+    pub(crate) fn writable_headroom(self) -> Option<usize> {
+        let storage = self.storage().as_ptr();
+        // SAFETY: the storage lives, its description is constant, and `views` is only accessed atomically.
+        let (views, base) = unsafe { ((*storage).views.load(Ordering::Acquire), (*storage).base) };
+        let room = self.payload().addr().wrapping_sub(base.as_ptr().addr());
+        (self.exclusive() && views == 1).then_some(room)
+    }
+
     #[inline]
     pub(crate) fn tailroom(self) -> usize {
         // SAFETY: the storage lives, and its description is constant but for a writer of the segment.
@@ -437,23 +447,27 @@ impl<'a> Seg<'a> {
         unsafe { Pbuf::from_raw(self.at) }
     }
 
-    /// A new segment that views `len` bytes of this one from `offset` on, with its flags.
-    pub(crate) fn view(self, offset: usize, len: usize) -> Result<Pbuf, Error> {
+    /// A new segment that views `len` bytes of this one from `offset` on, with its flags; `None` if no reference is left.
+    pub(crate) fn view(self, offset: usize, len: usize) -> Option<Pbuf> {
         debug_assert!(offset + len <= self.len());
         // SAFETY: a segment keeps its home alive.
-        let core = unsafe { self.home().as_ref() };
-        let view = core.reference()?;
+        let view = unsafe { self.home().as_ref() }.reference()?;
         self.views().fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the payload has at least `offset` bytes.
-        let payload = unsafe { self.payload().add(offset) };
-        let flags = PbufFlags::from_bits(self.flags().load(Ordering::Relaxed));
-        let segment =
-            Segment::new(self.kind(), flags, ORIGIN_REFERENCES, self.storage(), payload, len as u32);
-        segment.if_idx.store(self.if_idx().load(Ordering::Relaxed), Ordering::Relaxed);
-        // SAFETY: the view was just claimed, so it is this caller's alone, and it is one handle.
+        // SAFETY: the view was just claimed, so it is this caller's alone, and it gets one handle here. What isn't written is as
+        // it has to be in a free one: no successor, no queue. The payload has at least `offset` bytes.
         unsafe {
-            view.cast::<Segment>().write(segment);
-            Ok(Pbuf::from_raw(view.cast()))
+            let segment = &raw mut (*view.as_ptr()).block.segment;
+            debug_assert!((*segment).next.is_null() && (*segment).link.is_none());
+            (*segment).payload = self.payload().add(offset);
+            (*segment).tot_len = len as u32;
+            (*segment).len = len as u32;
+            (*segment).kind = (*self.get()).kind;
+            (*segment).flags = AtomicU8::new(self.flags().load(Ordering::Relaxed));
+            (*segment).refs = AtomicU16::new(1);
+            (*segment).if_idx = AtomicU8::new(self.if_idx().load(Ordering::Relaxed));
+            (*segment).queued = AtomicU8::new(0);
+            (*segment).storage = self.storage();
+            Some(Pbuf::from_raw(view.cast()))
         }
     }
 }

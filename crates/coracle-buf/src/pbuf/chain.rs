@@ -63,10 +63,20 @@ impl Pbuf {
     /// # Errors
     ///
     /// [`Error::Argument`] if the packet doesn't have them, [`Error::Memory`] if no references are left.
+    #[inline]
     pub fn slice(&self, offset: usize, len: usize) -> Result<Self, Error> {
         if len > self.len() || offset > self.len() - len {
             return Err(Error::Argument);
         }
+        if offset + len <= self.head().len() {
+            return self.head().view(offset, len).ok_or(Error::Memory);
+        }
+        self.slice_chain(offset, len)
+    }
+
+    /// `slice` of more than the first segment.
+    #[inline(never)]
+    fn slice_chain(&self, offset: usize, len: usize) -> Result<Self, Error> {
         let (mut at, mut skip) = (self.head(), offset);
         while skip >= at.len() {
             let Some(next) = at.next() else { break };
@@ -74,7 +84,7 @@ impl Pbuf {
             at = next;
         }
         let part = len.min(at.len() - skip);
-        let slice = at.view(skip, part)?;
+        let slice = at.view(skip, part).ok_or(Error::Memory)?;
         if part < len {
             // SAFETY: the view is new, with one handle; the total length includes what is still to come.
             unsafe { slice.head().set_len(part, len) };
@@ -107,7 +117,7 @@ impl Pbuf {
         }
         let whole = left == cut.len() && cut.next().is_some();
         // Unless the cut is between two segments, the rest begins with a view of the one that is cut.
-        let begin = if whole { None } else { Some(cut.view(left, cut.len() - left)?) };
+        let begin = if whole { None } else { Some(cut.view(left, cut.len() - left).ok_or(Error::Memory)?) };
         self.unshare(keep)?;
         let (mut last, mut left) = (self.head(), at);
         for segment in self.chain_segments().take(keep) {
@@ -220,14 +230,14 @@ impl Pbuf {
 /// Fresh views of up to `count` segments from `at` on, followed by what follows them.
 #[cold]
 fn views_of(at: Seg<'_>, count: usize) -> Result<Pbuf, Error> {
-    let first = at.view(0, at.len())?;
+    let first = at.view(0, at.len()).ok_or(Error::Memory)?;
     // SAFETY: the view is new, with one handle; the total length includes what is still to come.
     unsafe { first.head().set_len(at.len(), at.total()) };
     let (mut at, mut last) = (at, first.as_raw());
     for _ in 1..count {
         let Some(next) = at.next() else { return Ok(first) };
         at = next;
-        let view = at.view(0, at.len())?;
+        let view = at.view(0, at.len()).ok_or(Error::Memory)?;
         let new = view.as_raw();
         // SAFETY: as above; the views are kept alive by `first`, which nobody else has.
         unsafe {
@@ -247,7 +257,7 @@ fn append_views(first: &Pbuf, mut at: Seg<'_>, mut left: usize) -> Result<(), Er
     while left > 0 {
         at = at.next().ok_or(Error::Argument)?;
         let part = left.min(at.len());
-        let view = at.view(0, part)?;
+        let view = at.view(0, part).ok_or(Error::Memory)?;
         let new = view.as_raw();
         // SAFETY: the views are new, with one handle each, and kept alive by `first`, which nobody else has.
         unsafe {

@@ -20,8 +20,9 @@ impl Pbuf {
     #[inline]
     pub fn add_header(&mut self, n: usize) -> Result<&mut [u8], Error> {
         let head = self.head();
-        if !head.exclusive() || !head.unviewed() || n > head.headroom() {
-            return Err(Error::Buffer);
+        match head.writable_headroom() {
+            Some(room) if n <= room => {}
+            _ => return Err(Error::Buffer),
         }
         // SAFETY: borrowed mutably, exclusive, unviewed, and the storage has `n` bytes there, which are borrowed by nobody.
         Ok(unsafe { core::slice::from_raw_parts_mut(head.expose(n), n) })
