@@ -196,11 +196,12 @@ impl Engine {
         })
     }
 
-    /// Updates an entry from whatever packet; makes one only when the packet was meant for us [ARP-2].
+    /// Updates an entry from whatever packet; makes one only when the packet was meant for us [ARP-2] and no other
+    /// has to give way, so that a flood of requests pushes out nobody whom we talk to.
     fn learn(&mut self, netif: usize, address: Ipv4Addr, mac: MacAddr, for_us: bool) {
         match self.neighbours.find(&self.hash_key, netif, address) {
             Some(position) => self.confirm(position, mac),
-            None if for_us => {
+            None if for_us && !self.neighbours.is_full() => {
                 if let Ok(position) = self.new_neighbour(netif, address, mac, NeighbourState::Reachable) {
                     self.confirm(position, mac);
                 }
