@@ -248,7 +248,8 @@ impl Memory {
     pub fn from_vec(&self, bytes: alloc::vec::Vec<u8>) -> Result<Pbuf, (Error, alloc::vec::Vec<u8>)> {
         let mut bytes = core::mem::ManuallyDrop::new(bytes);
         let (len, capacity) = (bytes.len(), bytes.capacity());
-        let base = NonNull::from(bytes.as_mut_slice()).cast();
+        // SAFETY: the pointer of a vector is never null. It may access all of the capacity, as the release will.
+        let base = unsafe { NonNull::new_unchecked(bytes.as_mut_ptr()) };
         // SAFETY: the vector doesn't free its bytes any more, so they are this buffer's until the release takes the vector's
         // parts together again.
         let made = unsafe { self.core().outside(base, len, Kind::Custom, 0, Release::Vec { capacity }) };
