@@ -199,10 +199,10 @@ impl<'a, H> Udp<'a, H> {
     /// # Errors
     ///
     /// The data comes back with [`Error::NotConnected`]; [`Error::Value`] for a datagram longer than the interface's
-    /// MTU allows, a broadcast address without permission, port zero or the any-address; [`Error::Route`] for no
-    /// route, or a source that is not ours; [`Error::WouldBlock`] when the device's queue is full, or too many
-    /// packets wait for neighbours; [`Error::Buffer`] when no local port is free; [`Error::Memory`];
-    /// [`Error::Closed`].
+    /// MTU allows, a broadcast address without permission, port zero or the any-address, or no source port for a
+    /// control block that takes all ports; [`Error::Route`] for no route, or a source that is not ours;
+    /// [`Error::WouldBlock`] when the device's queue is full, or too many packets wait for neighbours;
+    /// [`Error::Buffer`] when no local port is free; [`Error::Memory`]; [`Error::Closed`].
     #[inline]
     pub fn send(&mut self, data: Pbuf) -> Result<(), Rejected> {
         self.stack.engine.udp_send(self.handle.0, &Addressing::default(), data)

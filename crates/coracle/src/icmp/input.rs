@@ -201,7 +201,7 @@ fn error_kind(kind: u8, code: u8, mtu: u16, pointer: u8) -> Option<IcmpErrorKind
 }
 
 /// Whether an address is one host's, so that an error may be sent to it.
-pub(super) fn is_one_host(address: Ipv4Addr) -> bool {
+pub(crate) fn is_one_host(address: Ipv4Addr) -> bool {
     let first = address.octets()[0];
     first != 0 && first < 224
 }

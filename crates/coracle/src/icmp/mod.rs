@@ -4,4 +4,5 @@ mod errors;
 mod input;
 mod rate;
 
+pub(crate) use input::is_one_host;
 pub(crate) use rate::RateLimit;

@@ -10,6 +10,7 @@ use super::packet::{Cast, PacketInfo};
 use crate::counters::count;
 use crate::engine::{Engine, LINK_GROUP};
 use crate::event::Event;
+use crate::icmp::is_one_host;
 use crate::netif::{Checksums, Interface, Medium};
 use crate::table::NONE;
 
@@ -137,7 +138,7 @@ impl Engine {
         let ours = if address.is_loopback() {
             loopback
         } else {
-            interface.accept_any
+            (interface.accept_any && is_one_host(address))
                 || ((loopback || !self.config.strong_host) && self.owner_of(address).is_some())
         };
         ours.then_some(Cast::Unicast)
