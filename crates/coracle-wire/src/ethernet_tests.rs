@@ -31,8 +31,9 @@ fn reads_and_writes_a_frame_with_two_tags() {
 
 #[test]
 fn a_header_is_read_where_it_lies() {
-    let header = EthernetHeader::read(&TAGGED).unwrap();
-    assert_eq!(header.destination.0.as_ptr(), TAGGED.as_ptr());
+    let frame = TAGGED;
+    let header = EthernetHeader::read(&frame).unwrap();
+    assert_eq!(header.destination.0.as_ptr(), frame.as_ptr());
 }
 
 #[test]
