@@ -15,7 +15,7 @@ pub const CHECKSUM_OFFSET: usize = 2;
 
 /// Answer to an [`ECHO_REQUEST`].
 pub const ECHO_REPLY: u8 = 0;
-/// A datagram could not be delivered; its codes are in [`unreachable`].
+/// A datagram could not be delivered; its codes are in [`mod@unreachable`].
 pub const DESTINATION_UNREACHABLE: u8 = 3;
 /// Obsolete congestion signal: neither sent nor acted upon [RFC 6633].
 pub const SOURCE_QUENCH: u8 = 4;
