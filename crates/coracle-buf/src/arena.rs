@@ -192,8 +192,8 @@ impl Drop for Region {
     fn drop(&mut self) {
         #[cfg(feature = "alloc")]
         if self.owned {
-            // SAFETY: `owned` says that `reserve` got this pointer from the global allocator with this layout,
-            // and a region is dropped once.
+            // SAFETY: `owned` says that `reserve` got this pointer from the global allocator with this
+            // layout, and a region is dropped once.
             unsafe { alloc::alloc::dealloc(self.start.as_ptr(), self.layout) }
         }
     }

@@ -1,14 +1,16 @@
 //! Which blocks of a pool are free: a bitmap in up to three levels, claimed and released without a lock.
 //!
-//! A set bit in a *leaf* is a free block. Pools of more than one leaf have *summaries*, whose bit says that a leaf
-//! may have a free block, and *tops* over the summaries, so that the lowest free block is found with a look at one word per
-//! level (262,144 blocks with 64-bit words; above that, the tops are searched in order). Most claims don't even do that, as the lowest
-//! leaf with free blocks is remembered; that is only a hint, which a race may make too high until the next search.
+//! A set bit in a *leaf* is a free block. Pools of more than one leaf have *summaries*, whose bit says that a
+//! leaf may have a free block, and *tops* over the summaries, so that the lowest free block is found with a
+//! look at one word per level (262,144 blocks with 64-bit words; above that, the tops are searched in order).
+//! Most claims don't even do that, as the lowest leaf with free blocks is remembered; that is only a hint,
+//! which a race may make too high until the next search.
 //!
-//! An upper bit may be set over an empty word, and is cleared by who finds out. Whoever clears it
-//! looks at the lower word again afterwards and sets it back if a block was released in between; since all
-//! accesses are sequentially consistent, either this look sees the release, or the release comes later and sets the bit
-//! itself. So no free block is lost. There is no ABA problem, since a word is the whole truth about its blocks.
+//! An upper bit may be set over an empty word, and is cleared by who finds out. Whoever clears it looks at
+//! the lower word again afterwards and sets it back if a block was released in between; since all accesses
+//! are sequentially consistent, either this look sees the release, or the release comes later and sets the
+//! bit itself. So no free block is lost. There is no ABA problem, since a word is the whole truth about its
+//! blocks.
 
 use portable_atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -25,8 +27,8 @@ pub(crate) struct Bitmap {
     // The lowest leaf with a free block, as far as is known; always one of the leaves.
     hint: AtomicUsize,
     // One more than the highest index that was ever claimed. As the lowest free block is the one that is
-    // claimed, all below it were in use at that moment, so that this is the greatest number of blocks ever in use (a race
-    // may make it a little more).
+    // claimed, all below it were in use at that moment, so that this is the greatest number of blocks ever in
+    // use (a race may make it a little more).
     peak: AtomicUsize,
     failed: AtomicU32,
 }
@@ -55,7 +57,8 @@ impl Bitmap {
         self.claim_hinted().or_else(|| self.search())
     }
 
-    /// `claim` where the hint is right and nobody else is faster; `None` leaves the rest to [`search`](Self::search).
+    /// `claim` where the hint is right and nobody else is faster; `None` leaves the rest to
+    /// [`search`](Self::search).
     #[inline]
     pub(crate) fn claim_hinted(&self) -> Option<usize> {
         let leaf = self.hint.load(Ordering::Relaxed);
@@ -73,7 +76,8 @@ impl Bitmap {
         Some(index)
     }
 
-    /// The lowest free block where the hint is wrong or somebody else was faster; `None` (and counted) if there is none.
+    /// The lowest free block where the hint is wrong or somebody else was faster; `None` (and counted) if
+    /// there is none.
     #[cold]
     #[inline(never)]
     pub(crate) fn search(&self) -> Option<usize> {
@@ -111,7 +115,8 @@ impl Bitmap {
         debug_assert!(index < self.capacity);
         // SAFETY: the index came from `claim`, so that there is such a leaf.
         let word = unsafe { self.leaves.get_unchecked(leaf) };
-        // The bit is clear, so adding it sets it (and is one instruction where an or with its old value is not).
+        // The bit is clear, so adding it sets it (and is one instruction where an or with its old value is
+        // not).
         let before = word.fetch_add(1 << (index % BITS), Ordering::SeqCst);
         debug_assert!(before & (1 << (index % BITS)) == 0, "block given back twice");
         if before == 0 {
@@ -203,8 +208,8 @@ impl Bitmap {
     }
 }
 
-/// Clears the bit of word `below` (the `at`th of its level) if that is zero, also if a release comes in between. Whether the
-/// upper word became zero.
+/// Clears the bit of word `below` (the `at`th of its level) if that is zero, also if a release comes in
+/// between. Whether the upper word became zero.
 fn clear_above(above: &[AtomicUsize], at: usize, below: &AtomicUsize) -> bool {
     let (word, bit) = (&above[at / BITS], 1 << (at % BITS));
     let before = word.fetch_and(!bit, Ordering::SeqCst);

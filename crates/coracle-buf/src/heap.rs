@@ -11,8 +11,8 @@ use crate::arena::Region;
 use crate::memory::Core;
 use crate::{Arena, Error, PoolStats};
 
-// Two-level segregated fit: size classes by power of two, each divided again. With 64-bit words one block may have
-// 2 GiB; with 32-bit words 16 MiB, and the tables take 0.7 KiB.
+// Two-level segregated fit: size classes by power of two, each divided again. With 64-bit words one block may
+// have 2 GiB; with 32-bit words 16 MiB, and the tables take 0.7 KiB.
 #[cfg(target_pointer_width = "64")]
 type Blocks = Tlsf<'static, u32, u16, 26, 16>;
 #[cfg(not(target_pointer_width = "64"))]
@@ -51,16 +51,16 @@ impl Heap {
     #[inline]
     fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
         critical_section::with(|_| {
-            // SAFETY: the critical section keeps everyone else out, and none of the closures here comes back to
-            // this heap, so the borrow is unique.
+            // SAFETY: the critical section keeps everyone else out, and none of the closures here comes back
+            // to this heap, so the borrow is unique.
             work(unsafe { &mut *self.state.get() })
         })
     }
 
     /// `size` bytes, all of them initialised (zero, or what was freed there), aligned to [`ALIGN`].
     ///
-    /// They are initialised because the region was zeroed, the allocator's headers are whole words, and whoever
-    /// allocates here leaves no uninitialised byte behind.
+    /// They are initialised because the region was zeroed, the allocator's headers are whole words, and
+    /// whoever allocates here leaves no uninitialised byte behind.
     pub(crate) fn alloc(&self, size: usize) -> Option<NonNull<u8>> {
         let layout = Layout::from_size_align(size.max(1), ALIGN).ok();
         self.with(|state| {
@@ -95,7 +95,8 @@ impl Heap {
     ///
     /// # Safety
     ///
-    /// `start` came from `alloc` of this heap and has `old >= new` bytes; those from `new` on aren't used afterwards.
+    /// `start` came from `alloc` of this heap and has `old >= new` bytes; those from `new` on aren't used
+    /// afterwards.
     pub(crate) unsafe fn shrink(&self, start: NonNull<u8>, old: usize, new: usize) {
         let Ok(layout) = Layout::from_size_align(new.max(1), ALIGN) else { return };
         self.with(|state| {
@@ -179,7 +180,8 @@ impl DerefMut for HeapBuf {
 
 impl Drop for HeapBuf {
     fn drop(&mut self) {
-        // SAFETY: the buffer came from this heap with this length, and this buffer is a counted user of the core.
+        // SAFETY: the buffer came from this heap with this length, and this buffer is a counted user of the
+        // core.
         unsafe {
             (*self.core.as_ptr()).heap.free(self.start, self.len);
             Core::remove_user(self.core);

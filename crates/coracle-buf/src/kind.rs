@@ -19,7 +19,8 @@ pub enum Layer {
     Ip,
     /// The payload of a frame: room for a link header (`PBUF_LINK`).
     Link,
-    /// A complete frame to be sent: room for the encapsulation that a driver may add, which is none (`PBUF_RAW_TX`).
+    /// A complete frame to be sent: room for the encapsulation that a driver may add, which is none
+    /// (`PBUF_RAW_TX`).
     RawTx,
     /// A complete frame that was received: no room (`PBUF_RAW`).
     Raw,
@@ -102,7 +103,8 @@ pub struct PbufFlags(u8);
 impl PbufFlags {
     /// Pass the data on to the application at once (`PBUF_FLAG_PUSH`).
     pub const PUSH: Self = Self(0x01);
-    /// The bytes are a user's, who gets them back through a function (`PBUF_FLAG_IS_CUSTOM`). Set by the buffer itself.
+    /// The bytes are a user's, who gets them back through a function (`PBUF_FLAG_IS_CUSTOM`). Set by the
+    /// buffer itself.
     pub const CUSTOM: Self = Self(0x02);
     /// A multicast packet that loops back to its sender (`PBUF_FLAG_MCASTLOOP`).
     pub const MULTICAST_LOOP: Self = Self(0x04);

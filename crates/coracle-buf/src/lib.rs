@@ -1,7 +1,8 @@
 //! Memory of the Coracle TCP/IP stack: arenas, pools, a heap and packet buffers.
 //!
-//! All memory of a stack is given at its start, as an [`Arena`]: static bytes, or the global allocator. [`Table`]s and
-//! [`Pool`]s (lwIP's memp) are cut from it, and [`Memory`], from which packet buffers, [`Pbuf`]s, and heap bytes (lwIP's mem) come.
+//! All memory of a stack is given at its start, as an [`Arena`]: static bytes, or the global allocator.
+//! [`Table`]s and [`Pool`]s (lwIP's memp) are cut from it, and [`Memory`], from which packet buffers,
+//! [`Pbuf`]s, and heap bytes (lwIP's mem) come.
 //!
 //! | lwIP | here |
 //! |---|---|
@@ -12,8 +13,8 @@
 //! | `err_t` | [`Error`] |
 //! | `lwip_stats.mem`, `lwip_stats.memp` | [`Memory::stats`], [`Pool::stats`] |
 //!
-//! This is the one crate below the drivers and the C API that contains `unsafe` code. Each block says why it is sound, and the
-//! tests run under Miri.
+//! This is the one crate below the drivers and the C API that contains `unsafe` code. Each block says why it
+//! is sound, and the tests run under Miri.
 //!
 //! # Features
 //!

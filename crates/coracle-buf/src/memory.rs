@@ -30,7 +30,8 @@ pub struct MemoryLimits {
     pub pool_buffers: usize,
     /// Bytes of payload and header room in one of them, more than 80 (`PBUF_POOL_BUFSIZE`).
     pub pool_buffer_size: usize,
-    /// Segments that view bytes of elsewhere: slices, [`Kind::Rom`], [`Kind::Ref`], [`Kind::Custom`] (`MEMP_NUM_PBUF`).
+    /// Segments that view bytes of elsewhere: slices, [`Kind::Rom`], [`Kind::Ref`], [`Kind::Custom`]
+    /// (`MEMP_NUM_PBUF`).
     pub references: usize,
     /// Bytes of the heap, with its own headers ([`Kind::Ram`], `MEM_SIZE`).
     pub heap_bytes: usize,
@@ -105,8 +106,9 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] if they don't fit, [`Error::Argument`] if a buffer of the pool is too small for the headers of
-    /// [`Layer::Transport`] and a byte, or a number exceeds 2,147,483,647. Nothing of the arena is consumed then.
+    /// [`Error::Memory`] if they don't fit, [`Error::Argument`] if a buffer of the pool is too small for the
+    /// headers of [`Layer::Transport`] and a byte, or a number exceeds 2,147,483,647. Nothing of the arena is
+    /// consumed then.
     pub fn new(arena: &mut Arena, limits: MemoryLimits) -> Result<Self, Error> {
         let largest_offset = Layer::Transport.payload_offset();
         if limits.pool_buffers > 0 && limits.pool_buffer_size <= largest_offset {
@@ -143,8 +145,8 @@ impl Memory {
 
     /// A buffer of `len` bytes, with room for the headers of `layer` in front: lwIP's `pbuf_alloc`.
     ///
-    /// [`Kind::Ram`] is one contiguous segment of the heap. [`Kind::Pool`] is as many buffers of the pool as it takes; the header
-    /// room is in the first. The bytes are what was there before, so fill them.
+    /// [`Kind::Ram`] is one contiguous segment of the heap. [`Kind::Pool`] is as many buffers of the pool as
+    /// it takes; the header room is in the first. The bytes are what was there before, so fill them.
     ///
     /// # Errors
     ///
@@ -174,31 +176,34 @@ impl Memory {
         unsafe { self.core().outside(base, bytes.len(), Kind::Rom, READ_ONLY, Release::Nothing) }
     }
 
-    /// A buffer that refers to bytes whose contents may change when the caller gets control back: lwIP's `PBUF_REF`. They are
-    /// never written, and have to be copied before they are queued ([`Pbuf::needs_copy`], [`Pbuf::into_owned`]).
+    /// A buffer that refers to bytes whose contents may change when the caller gets control back: lwIP's
+    /// `PBUF_REF`. They are never written, and have to be copied before they are queued
+    /// ([`Pbuf::needs_copy`], [`Pbuf::into_owned`]).
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] if there is no reference left, [`Error::Argument`] for null and above 2,147,483,647 bytes.
+    /// [`Error::Memory`] if there is no reference left, [`Error::Argument`] for null and above 2,147,483,647
+    /// bytes.
     ///
     /// # Safety
     ///
-    /// `len` bytes from `bytes` on are readable and initialised as long as a buffer refers to them, and aren't written
-    /// while a slice of them that such a buffer gave is borrowed.
+    /// `len` bytes from `bytes` on are readable and initialised as long as a buffer refers to them, and
+    /// aren't written while a slice of them that such a buffer gave is borrowed.
     pub unsafe fn from_volatile(&self, bytes: *const u8, len: usize) -> Result<Pbuf, Error> {
         let base = NonNull::new(bytes.cast_mut()).ok_or(Error::Argument)?;
         // SAFETY: the caller vouches for the bytes; nobody writes them here.
         unsafe { self.core().outside(base, len, Kind::Ref, READ_ONLY, Release::Nothing) }
     }
 
-    /// A buffer of bytes that come back by `free(bytes, context)` after their last use, such as a driver's DMA buffer:
-    /// lwIP's `pbuf_alloced_custom`. `free` may be called on any thread that drops a `Pbuf`. It must not deallocate the bytes,
-    /// as no function may while a reference to them is its argument; [`from_raw_buffer`](Self::from_raw_buffer) is for that.
+    /// A buffer of bytes that come back by `free(bytes, context)` after their last use, such as a driver's
+    /// DMA buffer: lwIP's `pbuf_alloced_custom`. `free` may be called on any thread that drops a `Pbuf`. It
+    /// must not deallocate the bytes, as no function may while a reference to them is its argument;
+    /// [`from_raw_buffer`](Self::from_raw_buffer) is for that.
     ///
     /// # Errors
     ///
-    /// The bytes, with [`Error::Memory`] if there is no reference left, or [`Error::Argument`] above 2,147,483,647 bytes. `free`
-    /// isn't called then.
+    /// The bytes, with [`Error::Memory`] if there is no reference left, or [`Error::Argument`] above
+    /// 2,147,483,647 bytes. `free` isn't called then.
     pub fn from_static_mut(
         &self,
         buffer: &'static mut [u8],
@@ -215,17 +220,18 @@ impl Memory {
         made.map_err(|error| (error, unsafe { &mut *base.as_ptr() }))
     }
 
-    /// A buffer of bytes that come back by `free(base, len, context)` after their last use: [`from_static_mut`] for C and
-    /// for memory that isn't a slice.
+    /// A buffer of bytes that come back by `free(base, len, context)` after their last use:
+    /// [`from_static_mut`] for C and for memory that isn't a slice.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] if there is no reference left, [`Error::Argument`] above 2,147,483,647 bytes. `free` isn't called then.
+    /// [`Error::Memory`] if there is no reference left, [`Error::Argument`] above 2,147,483,647 bytes. `free`
+    /// isn't called then.
     ///
     /// # Safety
     ///
-    /// Until `free` is called, `len` bytes from `base` on are initialised, writable, and used by nobody else. `free` may be
-    /// called with these arguments once, on any thread.
+    /// Until `free` is called, `len` bytes from `base` on are initialised, writable, and used by nobody else.
+    /// `free` may be called with these arguments once, on any thread.
     ///
     /// [`from_static_mut`]: Self::from_static_mut
     pub unsafe fn from_raw_buffer(
@@ -243,15 +249,17 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// The vector, with [`Error::Memory`] if there is no reference left, or [`Error::Argument`] above 2,147,483,647 bytes.
+    /// The vector, with [`Error::Memory`] if there is no reference left, or [`Error::Argument`] above
+    /// 2,147,483,647 bytes.
     #[cfg(feature = "alloc")]
     pub fn from_vec(&self, bytes: alloc::vec::Vec<u8>) -> Result<Pbuf, (Error, alloc::vec::Vec<u8>)> {
         let mut bytes = core::mem::ManuallyDrop::new(bytes);
         let (len, capacity) = (bytes.len(), bytes.capacity());
-        // SAFETY: the pointer of a vector is never null. It may access all of the capacity, as the release will.
+        // SAFETY: the pointer of a vector is never null. It may access all of the capacity, as the release
+        // will.
         let base = unsafe { NonNull::new_unchecked(bytes.as_mut_ptr()) };
-        // SAFETY: the vector doesn't free its bytes any more, so they are this buffer's until the release takes the vector's
-        // parts together again.
+        // SAFETY: the vector doesn't free its bytes any more, so they are this buffer's until the release
+        // takes the vector's parts together again.
         let made = unsafe { self.core().outside(base, len, Kind::Custom, 0, Release::Vec { capacity }) };
         made.map_err(|error| (error, core::mem::ManuallyDrop::into_inner(bytes)))
     }
@@ -316,8 +324,8 @@ impl Core {
         let heap = Heap::new(arena, limits.heap_bytes)?;
         let core = own.start().cast::<Self>();
         for index in 0..limits.pool_buffers {
-            // SAFETY: the region has `pool_buffers` strides, each of them aligned, unshared, and large enough for a block
-            // and `buffer_size` bytes.
+            // SAFETY: the region has `pool_buffers` strides, each of them aligned, unshared, and large enough
+            // for a block and `buffer_size` bytes.
             unsafe {
                 let block = buffers.start().add(index * stride).cast::<Block>();
                 let base = block.cast::<u8>().add(HEADER);
@@ -432,8 +440,8 @@ impl Core {
             let part = left.min(self.buffer_size);
             let next = self.buffer(0, part)?;
             let at = next.as_raw();
-            // SAFETY: all segments are new, so that `chain` and `next` have them exclusively. The total lengths of those
-            // before include what is still to come.
+            // SAFETY: all segments are new, so that `chain` and `next` have them exclusively. The total
+            // lengths of those before include what is still to come.
             unsafe {
                 next.head().set_len(part, left);
                 Seg::new(last).replace_next(Some(next));
@@ -471,7 +479,8 @@ impl Core {
     pub(crate) fn reference(&self) -> Option<NonNull<View>> {
         let index = self.free_references.claim()?;
         self.users.add();
-        // SAFETY: the index is below the number of references, all of which were written when the pool was made.
+        // SAFETY: the index is below the number of references, all of which were written when the pool was
+        // made.
         Some(unsafe { self.references.start().cast::<View>().add(index) })
     }
 
@@ -479,8 +488,8 @@ impl Core {
     ///
     /// # Safety
     ///
-    /// `len` bytes from `base` on are readable until `release` was run, and nobody writes them; without [`READ_ONLY`] in
-    /// `access`, they are nobody else's until then.
+    /// `len` bytes from `base` on are readable until `release` was run, and nobody writes them; without
+    /// [`READ_ONLY`] in `access`, they are nobody else's until then.
     unsafe fn outside(
         &self,
         base: NonNull<u8>,
@@ -513,7 +522,8 @@ impl Core {
     /// The block is a buffer of its home's pool that nobody uses any more.
     #[inline]
     pub(crate) unsafe fn free_buffer(block: NonNull<Block>) {
-        // SAFETY: the block is the caller's until it is released, and counts as a user of its home until after that.
+        // SAFETY: the block is the caller's until it is released, and counts as a user of its home until
+        // after that.
         unsafe {
             let (core, index) = ((*block.as_ptr()).home, (*block.as_ptr()).index);
             (*core.as_ptr()).free_buffers.release(index as usize);
@@ -551,9 +561,11 @@ impl Core {
     ///
     /// # Safety
     ///
-    /// The block is one of its home's heap, the caller has its only segment exclusively, and that is inside these bytes.
+    /// The block is one of its home's heap, the caller has its only segment exclusively, and that is inside
+    /// these bytes.
     pub(crate) unsafe fn shrink_heap_block(block: NonNull<Block>, capacity: usize) {
-        // SAFETY: the caller has the block for itself, and its home lives; what is cut off is behind the segment.
+        // SAFETY: the caller has the block for itself, and its home lives; what is cut off is behind the
+        // segment.
         unsafe {
             let it = block.as_ptr();
             let (old, new) = ((*it).heap_size, HEADER + capacity);

@@ -77,8 +77,9 @@ impl Users {
 
 /// A pool of `T`s with a fixed capacity: lwIP's `LWIP_MEMPOOL_DECLARE`.
 ///
-/// Allocating and freeing take no lock and may be done from interrupts and other threads. An allocation that races
-/// with others in a pool of more blocks than a machine word has bits may fail while a block is on its way back.
+/// Allocating and freeing take no lock and may be done from interrupts and other threads. An allocation that
+/// races with others in a pool of more blocks than a machine word has bits may fail while a block is on its
+/// way back.
 ///
 /// ```
 /// # #[cfg(feature = "alloc")] {
@@ -114,8 +115,8 @@ struct Slot<T> {
     index: usize,
 }
 
-// SAFETY: the pool is shared by its handle and its boxes, all of whose accesses to it are atomic; values may be made
-// through `&Pool` on one thread and dropped on another, hence `T: Send`.
+// SAFETY: the pool is shared by its handle and its boxes, all of whose accesses to it are atomic; values may
+// be made through `&Pool` on one thread and dropped on another, hence `T: Send`.
 unsafe impl<T: Send> Send for Pool<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Pool<T> {}
@@ -199,8 +200,8 @@ impl<T> fmt::Debug for Pool<T> {
 ///
 /// The caller is a counted user of the core, and isn't after this call.
 unsafe fn remove_user<T>(core: NonNull<PoolCore<T>>) {
-    // SAFETY: the caller vouches for the core; when its last user is gone, nobody else can reach it, so it is dropped
-    // in place, and then its memory.
+    // SAFETY: the caller vouches for the core; when its last user is gone, nobody else can reach it, so it is
+    // dropped in place, and then its memory.
     unsafe {
         let users = NonNull::new_unchecked(&raw mut (*core.as_ptr()).users);
         if Users::remove(users) {

@@ -9,8 +9,8 @@ use crate::{Error, Pbuf};
 
 /// A queue of packets: first in, first out, without memory of its own.
 ///
-/// A packet that other handles share can be in one queue as it is; if it is in one already, pushing it gives it a fresh
-/// first segment.
+/// A packet that other handles share can be in one queue as it is; if it is in one already, pushing it gives
+/// it a fresh first segment.
 ///
 /// ```
 /// # #[cfg(feature = "alloc")] {
@@ -73,7 +73,8 @@ impl PbufQueue {
     ///
     /// # Errors
     ///
-    /// Gives it back with [`Error::Memory`] if it is in another queue already, and no reference is left for a segment of its own.
+    /// Gives it back with [`Error::Memory`] if it is in another queue already, and no reference is left for a
+    /// segment of its own.
     #[inline]
     pub fn push_back(&mut self, packet: Pbuf) -> Result<(), (Error, Pbuf)> {
         let packet = claim_link(packet)?;
@@ -81,8 +82,8 @@ impl PbufQueue {
         self.bytes += packet.len();
         let at = packet.as_raw();
         match self.last {
-            // SAFETY: `last` is a packet of this queue, which claimed its link; so only this queue reads and writes
-            // it, under `&mut self` here. It is empty: nothing is dropped.
+            // SAFETY: `last` is a packet of this queue, which claimed its link; so only this queue reads and
+            // writes it, under `&mut self` here. It is empty: nothing is dropped.
             Some(last) => unsafe { (&raw mut (*last.as_ptr()).link).write(Some(packet)) },
             None => self.first = Some(packet),
         }
@@ -188,7 +189,8 @@ impl<'a> Iterator for Iter<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a Pbuf> {
         let packet = self.next?;
-        // SAFETY: the link of a queued packet is its queue's, which is borrowed for `'a` and so neither written nor dropped.
+        // SAFETY: the link of a queued packet is its queue's, which is borrowed for `'a` and so neither
+        // written nor dropped.
         self.next = unsafe { (*packet.as_raw().as_ptr()).link.as_ref() };
         Some(packet)
     }

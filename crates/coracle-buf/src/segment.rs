@@ -1,18 +1,21 @@
 //! Segments and blocks: the memory behind a [`Pbuf`].
 //!
-//! A *segment* is a view of bytes, what lwIP calls a pbuf. A *block* is what is allocated: a segment, and the description of a
-//! *storage*, counted bytes. A pool or heap buffer is one block followed by its bytes, and its segment views them. A
-//! slice is a block of the references pool whose segment views the storage of another block, always the one that describes
-//! the bytes, never a view of a view. Constant, volatile and custom memory is described by the storage of a references block.
+//! A *segment* is a view of bytes, what lwIP calls a pbuf. A *block* is what is allocated: a segment, and the
+//! description of a *storage*, counted bytes. A pool or heap buffer is one block followed by its bytes, and
+//! its segment views them. A slice is a block of the references pool whose segment views the storage of
+//! another block, always the one that describes the bytes, never a view of a view. Constant, volatile and
+//! custom memory is described by the storage of a references block.
 //!
-//! Two counts decide over life. `Segment::refs` counts the handles to a segment: `Pbuf`s, and the segment before it in a chain.
-//! `Block::views` counts the segments that view a storage. Dropping the last handle drops one view; dropping the last
-//! view gives the storage's block back. A block whose segment only views another storage goes back with its segment.
+//! Two counts decide over life. `Segment::refs` counts the handles to a segment: `Pbuf`s, and the segment
+//! before it in a chain. `Block::views` counts the segments that view a storage. Dropping the last handle
+//! drops one view; dropping the last view gives the storage's block back. A block whose segment only views
+//! another storage goes back with its segment.
 //!
-//! What keeps this sound: a segment's fields are written by a holder of `&mut Pbuf` who reaches it through segments that
-//! have one handle each (*exclusive*), so that nobody else can read them; the fields that may be written while shared are
-//! atomic. Bytes are written if, in addition, nobody else views the storage (*writable*). Counts are decremented with
-//! release and found to be one with acquire ordering, so that what others did comes before what the last one does.
+//! What keeps this sound: a segment's fields are written by a holder of `&mut Pbuf` who reaches it through
+//! segments that have one handle each (*exclusive*), so that nobody else can read them; the fields that may
+//! be written while shared are atomic. Bytes are written if, in addition, nobody else views the storage
+//! (*writable*). Counts are decremented with release and found to be one with acquire ordering, so that what
+//! others did comes before what the last one does.
 
 use core::marker::PhantomData;
 use core::mem::offset_of;
@@ -25,7 +28,8 @@ use crate::{Kind, Pbuf, PbufFlags};
 /// The greatest length of a buffer; half of what a length holds, so that adding headers never overflows one.
 pub(crate) const MAX_LEN: usize = i32::MAX as usize;
 
-/// A count that is never decremented again: that many handles were alive or forgotten, and the segment is leaked.
+/// A count that is never decremented again: that many handles were alive or forgotten, and the segment is
+/// leaked.
 const FOREVER: u16 = u16::MAX;
 
 /// The bit of `Block::views` for bytes that nobody may write.
@@ -33,8 +37,8 @@ pub(crate) const READ_ONLY: u32 = 1 << 31;
 
 /// The header of one segment of a packet buffer, as C sees it: lwIP's `struct pbuf`, with wider lengths.
 ///
-/// Rust code uses [`Pbuf`]. C code gets the pointer from [`Pbuf::into_raw`] and may read all the public fields, and write
-/// `flags` and `if_idx`.
+/// Rust code uses [`Pbuf`]. C code gets the pointer from [`Pbuf::into_raw`] and may read all the public
+/// fields, and write `flags` and `if_idx`.
 #[repr(C)]
 pub struct Segment {
     /// The next segment of the chain, or null.
@@ -89,7 +93,8 @@ pub(crate) struct Block {
     pub(crate) heap_size: u32,
 }
 
-// Blocks of the heap leave their bytes behind as somebody's payload, so that there must be no padding, which is uninitialised.
+// Blocks of the heap leave their bytes behind as somebody's payload, so that there must be no padding, which
+// is uninitialised.
 const _: () = {
     let pointer = size_of::<usize>();
     assert!(offset_of!(Segment, tot_len) == 2 * pointer && offset_of!(Segment, refs) == 2 * pointer + 10);
@@ -176,7 +181,8 @@ impl Segment {
 impl Block {
     /// Makes a free buffer of the pool into a segment of `len` bytes from `offset` on, with one handle.
     ///
-    /// What isn't written here is as it has to be in a free buffer: no successor, no queue, one view of its own storage.
+    /// What isn't written here is as it has to be in a free buffer: no successor, no queue, one view of its
+    /// own storage.
     ///
     /// # Safety
     ///
@@ -215,7 +221,8 @@ pub(crate) struct Seg<'a> {
 impl<'a> Seg<'a> {
     /// # Safety
     ///
-    /// For `'a`, `at` is a live segment, and no field of it or of those behind it is written but through the methods below.
+    /// For `'a`, `at` is a live segment, and no field of it or of those behind it is written but through the
+    /// methods below.
     #[inline]
     pub(crate) unsafe fn new(at: NonNull<Segment>) -> Self {
         Self { at, borrows: PhantomData }
@@ -311,18 +318,20 @@ impl<'a> Seg<'a> {
 
     #[inline]
     fn views(self) -> &'a AtomicU32 {
-        // SAFETY: a segment keeps its storage alive, and this field is only ever accessed atomically while it is.
+        // SAFETY: a segment keeps its storage alive, and this field is only ever accessed atomically while it
+        // is.
         unsafe { &(*self.storage().as_ptr()).views }
     }
 
-    /// Whether there is one handle to this segment. If that is the borrowed `Pbuf`, or an exclusive segment before this one,
-    /// nobody else can reach it.
+    /// Whether there is one handle to this segment. If that is the borrowed `Pbuf`, or an exclusive segment
+    /// before this one, nobody else can reach it.
     #[inline]
     pub(crate) fn exclusive(self) -> bool {
         self.refs().load(Ordering::Acquire) == 1
     }
 
-    /// Whether, if the segment is exclusive, its bytes may be written: nobody else views them, and they aren't constant.
+    /// Whether, if the segment is exclusive, its bytes may be written: nobody else views them, and they
+    /// aren't constant.
     #[inline]
     pub(crate) fn unviewed(self) -> bool {
         self.views().load(Ordering::Acquire) == 1
@@ -354,8 +363,8 @@ impl<'a> Seg<'a> {
 
     #[inline]
     pub(crate) fn bytes(self) -> &'a [u8] {
-        // SAFETY: the segment views `len` initialised bytes of its storage, which lives for `'a`, and which nobody writes while
-        // there is another handle or view than the writer's own.
+        // SAFETY: the segment views `len` initialised bytes of its storage, which lives for `'a`, and which
+        // nobody writes while there is another handle or view than the writer's own.
         unsafe { core::slice::from_raw_parts(self.payload(), self.len()) }
     }
 
@@ -363,8 +372,8 @@ impl<'a> Seg<'a> {
     ///
     /// # Safety
     ///
-    /// The caller borrows the `Pbuf` mutably for `'a`, the segment is reached through exclusive segments, is itself exclusive
-    /// and unviewed, and these bytes aren't borrowed otherwise.
+    /// The caller borrows the `Pbuf` mutably for `'a`, the segment is reached through exclusive segments, is
+    /// itself exclusive and unviewed, and these bytes aren't borrowed otherwise.
     #[inline]
     pub(crate) unsafe fn bytes_mut(self) -> &'a mut [u8] {
         // SAFETY: as in `bytes`; the caller vouches for uniqueness.
@@ -375,8 +384,8 @@ impl<'a> Seg<'a> {
     ///
     /// # Safety
     ///
-    /// The caller has the segment exclusively; `len` bytes from the payload on are in the storage; no borrow of
-    /// bytes beyond them is left.
+    /// The caller has the segment exclusively; `len` bytes from the payload on are in the storage; no borrow
+    /// of bytes beyond them is left.
     #[inline]
     pub(crate) unsafe fn set_len(self, len: usize, total: usize) {
         // SAFETY: exclusive, so that nobody reads these fields.
@@ -393,7 +402,8 @@ impl<'a> Seg<'a> {
     /// The caller has the segment exclusively, and `n <= len`.
     #[inline]
     pub(crate) unsafe fn hide(self, n: usize) {
-        // SAFETY: exclusive, so that nobody reads these fields; the new payload is inside the old one, or just behind it.
+        // SAFETY: exclusive, so that nobody reads these fields; the new payload is inside the old one, or
+        // just behind it.
         unsafe {
             (*self.get()).payload = self.payload().add(n);
             (*self.get()).len -= n as u32;
@@ -408,7 +418,8 @@ impl<'a> Seg<'a> {
     /// The caller has the segment exclusively, and `n <= headroom`.
     #[inline]
     pub(crate) unsafe fn expose(self, n: usize) -> *mut u8 {
-        // SAFETY: exclusive, so that nobody reads these fields; the storage begins at least `n` bytes before the payload.
+        // SAFETY: exclusive, so that nobody reads these fields; the storage begins at least `n` bytes before
+        // the payload.
         unsafe {
             let start = self.payload().sub(n);
             (*self.get()).payload = start;
@@ -425,7 +436,8 @@ impl<'a> Seg<'a> {
     /// The caller has the segment exclusively, and sets the total lengths right.
     pub(crate) unsafe fn replace_next(self, next: Option<Pbuf>) -> Option<Pbuf> {
         let next = next.map_or(ptr::null_mut(), |pbuf| pbuf.into_raw().as_ptr());
-        // SAFETY: exclusive, so that nobody reads this field; it is a handle of its own, which moves in and out here.
+        // SAFETY: exclusive, so that nobody reads this field; it is a handle of its own, which moves in and
+        // out here.
         unsafe {
             let before = ptr::replace(&raw mut (*self.get()).next, next);
             NonNull::new(before).map(|at| Pbuf::from_raw(at))
@@ -447,14 +459,16 @@ impl<'a> Seg<'a> {
         unsafe { Pbuf::from_raw(self.at) }
     }
 
-    /// A new segment that views `len` bytes of this one from `offset` on, with its flags; `None` if no reference is left.
+    /// A new segment that views `len` bytes of this one from `offset` on, with its flags; `None` if no
+    /// reference is left.
     pub(crate) fn view(self, offset: usize, len: usize) -> Option<Pbuf> {
         debug_assert!(offset + len <= self.len());
         // SAFETY: a segment keeps its home alive.
         let view = unsafe { self.home().as_ref() }.reference()?;
         self.views().fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the view was just claimed, so it is this caller's alone, and it gets one handle here. What isn't written is as
-        // it has to be in a free one: no successor, no queue. The payload has at least `offset` bytes.
+        // SAFETY: the view was just claimed, so it is this caller's alone, and it gets one handle here. What
+        // isn't written is as it has to be in a free one: no successor, no queue. The payload has at least
+        // `offset` bytes.
         unsafe {
             let segment = &raw mut (*view.as_ptr()).block.segment;
             debug_assert!((*segment).next.is_null() && (*segment).link.is_none());
@@ -479,8 +493,9 @@ impl<'a> Seg<'a> {
 /// The handle is the caller's, and gone after this.
 #[inline]
 pub(crate) unsafe fn drop_handle(at: NonNull<Segment>) {
-    // SAFETY: the handle keeps the segment alive. If it is the last one to a buffer of the pool that nobody else views and that
-    // has no successor, then that is all there is to free. (The segment of such a buffer views its own storage.)
+    // SAFETY: the handle keeps the segment alive. If it is the last one to a buffer of the pool that nobody
+    // else views and that has no successor, then that is all there is to free. (The segment of such a buffer
+    // views its own storage.)
     unsafe {
         let segment = at.as_ptr();
         if (*segment).refs.load(Ordering::Acquire) != 1 {
@@ -504,7 +519,8 @@ pub(crate) unsafe fn drop_handle(at: NonNull<Segment>) {
 #[inline(never)]
 unsafe fn drop_last(mut at: NonNull<Segment>) {
     loop {
-        // SAFETY: with its last handle the segment is the caller's until it is freed, and so is its handle to the next one.
+        // SAFETY: with its last handle the segment is the caller's until it is freed, and so is its handle to
+        // the next one.
         unsafe {
             // Buffers of the pool are handed out with the null that they come back with.
             let next = ptr::replace(&raw mut (*at.as_ptr()).next, ptr::null_mut());
@@ -585,7 +601,8 @@ unsafe fn free(at: NonNull<Segment>) {
 /// The view is the caller's.
 #[inline]
 unsafe fn drop_view(storage: NonNull<Block>) -> bool {
-    // SAFETY: the view keeps the block alive, which isn't touched after the decrement unless that was the last.
+    // SAFETY: the view keeps the block alive, which isn't touched after the decrement unless that was the
+    // last.
     unsafe {
         if (*storage.as_ptr()).views.load(Ordering::Acquire) & !READ_ONLY == 1 {
             return true;
@@ -621,8 +638,8 @@ unsafe fn give_back(block: NonNull<Block>) {
 /// As for `give_back`; the block is one of the references pool.
 #[cold]
 unsafe fn give_back_outside(block: NonNull<Block>) {
-    // SAFETY: the block is the first field of a view, and `release` fits the storage. The function is called last, so that
-    // nothing is left undone if it panics.
+    // SAFETY: the block is the first field of a view, and `release` fits the storage. The function is called
+    // last, so that nothing is left undone if it panics.
     unsafe {
         let (base, len) = ((*block.as_ptr()).base, (*block.as_ptr()).capacity as usize);
         let release = (*block.cast::<View>().as_ptr()).release;

@@ -65,8 +65,8 @@ impl<T> Deref for Table<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        // SAFETY: `start` points at `len` initialised elements that this table owns (or dangles, aligned, with
-        // length 0), and `&self` keeps them from being changed or freed.
+        // SAFETY: `start` points at `len` initialised elements that this table owns (or dangles, aligned,
+        // with length 0), and `&self` keeps them from being changed or freed.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }

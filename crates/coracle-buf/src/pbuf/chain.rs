@@ -9,8 +9,9 @@ impl Pbuf {
     ///
     /// # Errors
     ///
-    /// Gives `tail` back with [`Error::Memory`] if segments of this packet are shared and no references are left, or with
-    /// [`Error::Value`] if the packet would have more than 2,147,483,647 bytes. Nothing is changed then.
+    /// Gives `tail` back with [`Error::Memory`] if segments of this packet are shared and no references are
+    /// left, or with [`Error::Value`] if the packet would have more than 2,147,483,647 bytes. Nothing is
+    /// changed then.
     pub fn cat(&mut self, tail: Self) -> Result<(), (Error, Self)> {
         let more = tail.len();
         if more > MAX_LEN.saturating_sub(self.len()) {
@@ -21,8 +22,8 @@ impl Pbuf {
         }
         let mut last = self.head();
         for segment in self.chain_segments() {
-            // SAFETY: borrowed mutably and exclusive since `unshare`. So `tail` cannot contain one of these segments, since
-            // that would be a second handle, and no cycle comes to be.
+            // SAFETY: borrowed mutably and exclusive since `unshare`. So `tail` cannot contain one of these
+            // segments, since that would be a second handle, and no cycle comes to be.
             unsafe { segment.set_len(segment.len(), segment.total() + more) };
             last = segment;
         }
@@ -98,11 +99,13 @@ impl Pbuf {
         Ok(slice)
     }
 
-    /// Cuts the packet in two: this one keeps `at` bytes, the rest is returned. At most one segment's bytes are shared by both.
+    /// Cuts the packet in two: this one keeps `at` bytes, the rest is returned. At most one segment's bytes
+    /// are shared by both.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the packet is shorter, [`Error::Memory`] if no reference is left. Nothing is changed then.
+    /// [`Error::Argument`] if the packet is shorter, [`Error::Memory`] if no reference is left. Nothing is
+    /// changed then.
     pub fn split_off(&mut self, at: usize) -> Result<Self, Error> {
         if at > self.len() {
             return Err(Error::Argument);
@@ -161,7 +164,8 @@ impl Pbuf {
         Ok(copy)
     }
 
-    /// Makes the packet one contiguous segment, with header room for `layer`, if it isn't one already: lwIP's `pbuf_coalesce`.
+    /// Makes the packet one contiguous segment, with header room for `layer`, if it isn't one already: lwIP's
+    /// `pbuf_coalesce`.
     ///
     /// # Errors
     ///
@@ -185,7 +189,8 @@ impl Pbuf {
         self.duplicate(Layer::Link, Kind::Ram).map_err(|error| (error, self))
     }
 
-    /// Makes the first `count` segments exclusive: those from the first shared one on are replaced by fresh views.
+    /// Makes the first `count` segments exclusive: those from the first shared one on are replaced by fresh
+    /// views.
     ///
     /// # Errors
     ///
@@ -197,7 +202,8 @@ impl Pbuf {
             if !at.exclusive() {
                 let fresh = views_of(at, count - done)?;
                 let old = match before {
-                    // SAFETY: borrowed mutably, and reached through exclusive segments. The total lengths stay.
+                    // SAFETY: borrowed mutably, and reached through exclusive segments. The total lengths
+                    // stay.
                     Some(before) => unsafe { Seg::replace_next(before, Some(fresh)) },
                     None => Some(core::mem::replace(self, fresh)),
                 };

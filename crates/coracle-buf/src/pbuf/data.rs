@@ -40,8 +40,8 @@ impl Pbuf {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if this packet is shorter, [`Error::Value`] if bytes that would be written are constant or somebody
-    /// else can see them. Nothing is written then.
+    /// [`Error::Argument`] if this packet is shorter, [`Error::Value`] if bytes that would be written are
+    /// constant or somebody else can see them. Nothing is written then.
     pub fn copy_from(&mut self, from: &Self) -> Result<(), Error> {
         self.copy_range_from(from, from.len(), 0)
     }
@@ -50,8 +50,8 @@ impl Pbuf {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if either packet doesn't have them, [`Error::Value`] if bytes that would be written are constant or
-    /// somebody else can see them. Nothing is written then.
+    /// [`Error::Argument`] if either packet doesn't have them, [`Error::Value`] if bytes that would be
+    /// written are constant or somebody else can see them. Nothing is written then.
     pub fn copy_range_from(&mut self, from: &Self, len: usize, offset: usize) -> Result<(), Error> {
         if len > from.len() {
             return Err(Error::Argument);
@@ -85,8 +85,8 @@ impl Pbuf {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the packet isn't that long, [`Error::Value`] if bytes that would be written are constant or somebody
-    /// else can see them. Nothing is written then.
+    /// [`Error::Argument`] if the packet isn't that long, [`Error::Value`] if bytes that would be written are
+    /// constant or somebody else can see them. Nothing is written then.
     pub fn take_at(&mut self, offset: usize, bytes: &[u8]) -> Result<(), Error> {
         let mut left = bytes;
         self.write(offset, bytes.len(), |into| {
@@ -98,8 +98,8 @@ impl Pbuf {
 
     /// Copies `bytes` to `offset` and sums them up in the same pass: lwIP's `pbuf_fill_chksum`.
     ///
-    /// The result is the folded Internet checksum sum of `bytes` as if they started at an even offset, not complemented: add it
-    /// to other sums with [`Sum::add_u16`].
+    /// The result is the folded Internet checksum sum of `bytes` as if they started at an even offset, not
+    /// complemented: add it to other sums with [`Sum::add_u16`].
     ///
     /// # Errors
     ///
@@ -126,16 +126,16 @@ impl Pbuf {
             return Err(Error::Value);
         }
         for (segment, _, range) in self.touched(offset, len) {
-            // SAFETY: borrowed mutably, reached through exclusive segments, exclusive and unviewed, as just checked; one
-            // segment's bytes at a time.
+            // SAFETY: borrowed mutably, reached through exclusive segments, exclusive and unviewed, as just
+            // checked; one segment's bytes at a time.
             let bytes = unsafe { segment.bytes_mut() };
             put(&mut bytes[range]);
         }
         Ok(())
     }
 
-    /// The segments that hold the `len` bytes from `offset` on, each with whether it is reached through exclusive segments and is
-    /// exclusive, and with the range of its bytes.
+    /// The segments that hold the `len` bytes from `offset` on, each with whether it is reached through
+    /// exclusive segments and is exclusive, and with the range of its bytes.
     fn touched(
         &self,
         offset: usize,
@@ -155,8 +155,8 @@ impl Pbuf {
         })
     }
 
-    /// The `len` bytes from `offset` on: in place if they are contiguous, else copied to `scratch`: lwIP's `pbuf_get_contiguous`.
-    /// `None` if the packet doesn't have them, or `scratch` is too short for the copy.
+    /// The `len` bytes from `offset` on: in place if they are contiguous, else copied to `scratch`: lwIP's
+    /// `pbuf_get_contiguous`. `None` if the packet doesn't have them, or `scratch` is too short for the copy.
     pub fn contiguous<'a>(&'a self, offset: usize, len: usize, scratch: &'a mut [u8]) -> Option<&'a [u8]> {
         if len > self.len() || offset > self.len() - len {
             return None;
@@ -220,8 +220,8 @@ impl Pbuf {
         Comparison::Equal
     }
 
-    /// The offset, from `from` on, at which `pattern` is found first: lwIP's `pbuf_memfind`. An empty pattern is found
-    /// at `from`, if the packet is that long.
+    /// The offset, from `from` on, at which `pattern` is found first: lwIP's `pbuf_memfind`. An empty pattern
+    /// is found at `from`, if the packet is that long.
     pub fn find(&self, pattern: &[u8], from: usize) -> Option<usize> {
         let last = self.len().checked_sub(pattern.len())?;
         let Some(first) = pattern.first() else { return (from <= last).then_some(from) };
@@ -238,8 +238,8 @@ impl Pbuf {
         None
     }
 
-    /// The number of the segment that holds the byte at `offset`, and its offset in there: lwIP's `pbuf_skip`. `None` if the
-    /// packet isn't that long.
+    /// The number of the segment that holds the byte at `offset`, and its offset in there: lwIP's
+    /// `pbuf_skip`. `None` if the packet isn't that long.
     pub fn skip(&self, offset: usize) -> Option<(usize, usize)> {
         let mut skip = offset;
         for (i, bytes) in self.segments().enumerate() {

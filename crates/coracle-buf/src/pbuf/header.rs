@@ -15,8 +15,8 @@ impl Pbuf {
     ///
     /// # Errors
     ///
-    /// [`Error::Buffer`] if there is no room for them, or somebody else can see the first segment or its storage, or that is
-    /// constant. Nothing is changed then.
+    /// [`Error::Buffer`] if there is no room for them, or somebody else can see the first segment or its
+    /// storage, or that is constant. Nothing is changed then.
     #[inline]
     pub fn add_header(&mut self, n: usize) -> Result<&mut [u8], Error> {
         let head = self.head();
@@ -24,16 +24,18 @@ impl Pbuf {
             Some(room) if n <= room => {}
             _ => return Err(Error::Buffer),
         }
-        // SAFETY: borrowed mutably, exclusive, unviewed, and the storage has `n` bytes there, which are borrowed by nobody.
+        // SAFETY: borrowed mutably, exclusive, unviewed, and the storage has `n` bytes there, which are
+        // borrowed by nobody.
         Ok(unsafe { core::slice::from_raw_parts_mut(head.expose(n), n) })
     }
 
-    /// Exposes `n` bytes in front of the payload again, as they are: lwIP's `pbuf_add_header_force`. Works on shared and
-    /// constant bytes, to get back what [`remove_header`](Self::remove_header) hid.
+    /// Exposes `n` bytes in front of the payload again, as they are: lwIP's `pbuf_add_header_force`. Works on
+    /// shared and constant bytes, to get back what [`remove_header`](Self::remove_header) hid.
     ///
     /// # Errors
     ///
-    /// [`Error::Buffer`] if there are fewer, [`Error::Memory`] if the first segment is shared and no reference is left.
+    /// [`Error::Buffer`] if there are fewer, [`Error::Memory`] if the first segment is shared and no
+    /// reference is left.
     pub fn restore_header(&mut self, n: usize) -> Result<&[u8], Error> {
         if n > self.headroom() {
             return Err(Error::Buffer);
@@ -48,8 +50,8 @@ impl Pbuf {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the first segment has fewer, [`Error::Memory`] if it is shared and no reference is left.
-    /// Nothing is changed then.
+    /// [`Error::Argument`] if the first segment has fewer, [`Error::Memory`] if it is shared and no reference
+    /// is left. Nothing is changed then.
     #[inline]
     pub fn remove_header(&mut self, n: usize) -> Result<(), Error> {
         if n > self.head().len() {
@@ -63,12 +65,13 @@ impl Pbuf {
         Ok(())
     }
 
-    /// Drops the first `n` bytes, and the segments that they leave empty: lwIP's `pbuf_free_header`. The last segment stays.
+    /// Drops the first `n` bytes, and the segments that they leave empty: lwIP's `pbuf_free_header`. The last
+    /// segment stays.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there are fewer, [`Error::Memory`] if the segment that is cut is shared and no reference is left.
-    /// Nothing is changed then.
+    /// [`Error::Argument`] if there are fewer, [`Error::Memory`] if the segment that is cut is shared and no
+    /// reference is left. Nothing is changed then.
     pub fn advance(&mut self, n: usize) -> Result<(), Error> {
         if n < self.head().len() {
             return self.remove_header(n);
@@ -91,8 +94,8 @@ impl Pbuf {
         if left == 0 || exclusive {
             *self = target.share();
             if left > 0 {
-                // SAFETY: borrowed mutably; the segments in front were exclusive and went with their handle to this one,
-                // which was exclusive too, and has `left` bytes.
+                // SAFETY: borrowed mutably; the segments in front were exclusive and went with their handle
+                // to this one, which was exclusive too, and has `left` bytes.
                 unsafe { self.head().hide(left) }
             }
             return Ok(());
@@ -104,13 +107,13 @@ impl Pbuf {
         Ok(())
     }
 
-    /// Cuts the packet off behind `len` bytes: lwIP's `pbuf_realloc`. Surplus segments are dropped; the end of
-    /// a heap block goes back to the heap.
+    /// Cuts the packet off behind `len` bytes: lwIP's `pbuf_realloc`. Surplus segments are dropped; the end
+    /// of a heap block goes back to the heap.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the packet is shorter, [`Error::Memory`] if a segment that stays is shared and no reference is
-    /// left. Nothing is changed then.
+    /// [`Error::Argument`] if the packet is shorter, [`Error::Memory`] if a segment that stays is shared and
+    /// no reference is left. Nothing is changed then.
     #[inline]
     pub fn truncate(&mut self, len: usize) -> Result<(), Error> {
         let head = self.head();
@@ -155,12 +158,13 @@ impl Pbuf {
         Ok(())
     }
 
-    /// Makes sure that the first `n` bytes are contiguous, in the first segment. Allocates and copies only if they aren't.
+    /// Makes sure that the first `n` bytes are contiguous, in the first segment. Allocates and copies only if
+    /// they aren't.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the packet is shorter, [`Error::Memory`] if neither the heap nor the pool has room for them.
-    /// The packet isn't changed then.
+    /// [`Error::Argument`] if the packet is shorter, [`Error::Memory`] if neither the heap nor the pool has
+    /// room for them. The packet isn't changed then.
     #[inline]
     pub fn pull_up(&mut self, n: usize) -> Result<(), Error> {
         if n <= self.head().len() { Ok(()) } else { self.gather(n) }
@@ -182,7 +186,8 @@ impl Pbuf {
         self.advance(n)?;
         if total > n {
             let rest = core::mem::replace(self, front);
-            // SAFETY: the new front is one segment with one handle; its length and the rest's were one packet's.
+            // SAFETY: the new front is one segment with one handle; its length and the rest's were one
+            // packet's.
             unsafe {
                 self.head().set_len(n, total);
                 self.head().replace_next(Some(rest));
@@ -194,8 +199,8 @@ impl Pbuf {
     }
 }
 
-/// Gives the storage behind a segment back to the heap, if nobody else views it. The segment's block is the heap's, and the
-/// segment exclusive.
+/// Gives the storage behind a segment back to the heap, if nobody else views it. The segment's block is the
+/// heap's, and the segment exclusive.
 #[cold]
 fn shrink(segment: Seg<'_>) {
     let block: NonNull<_> = segment.block();

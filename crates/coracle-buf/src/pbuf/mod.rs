@@ -15,10 +15,11 @@ pub use data::Comparison;
 
 /// A packet: a chain of segments, each a view of counted bytes.
 ///
-/// `clone` counts instead of copying, [`slice`](Self::slice) and [`split_off`](Self::split_off) share bytes. Every `Pbuf` behaves as
-/// a value of its own: a method that changes lengths or links of segments that are shared gives this `Pbuf`
-/// fresh ones first (of the references pool, hence [`Error::Memory`]), so that other owners don't see the change. Bytes
-/// can be written only while nobody else can see them ([`is_writable`](Self::is_writable)).
+/// `clone` counts instead of copying, [`slice`](Self::slice) and [`split_off`](Self::split_off) share bytes.
+/// Every `Pbuf` behaves as a value of its own: a method that changes lengths or links of segments that are
+/// shared gives this `Pbuf` fresh ones first (of the references pool, hence [`Error::Memory`]), so that other
+/// owners don't see the change. Bytes can be written only while nobody else can see them
+/// ([`is_writable`](Self::is_writable)).
 ///
 /// One pointer in size, as is `Option<Pbuf>`; may be sent to and dropped on any thread.
 ///
@@ -40,8 +41,8 @@ pub use data::Comparison;
 #[repr(transparent)]
 pub struct Pbuf(NonNull<Segment>);
 
-// SAFETY: counts, flags and pools are atomic; every other field and all bytes are written only by a holder of `&mut Pbuf`
-// whose handle is the only one, and memory outside was promised to be usable on any thread.
+// SAFETY: counts, flags and pools are atomic; every other field and all bytes are written only by a holder of
+// `&mut Pbuf` whose handle is the only one, and memory outside was promised to be usable on any thread.
 unsafe impl Send for Pbuf {}
 // SAFETY: as above; through `&Pbuf` nothing but atomics is written.
 unsafe impl Sync for Pbuf {}
@@ -50,8 +51,8 @@ impl Pbuf {
     /// The first segment.
     #[inline]
     pub(crate) fn head(&self) -> Seg<'_> {
-        // SAFETY: this handle keeps the segment alive while it is borrowed; what is written meanwhile is written by methods
-        // of `Seg`, whose callers borrow mutably.
+        // SAFETY: this handle keeps the segment alive while it is borrowed; what is written meanwhile is
+        // written by methods of `Seg`, whose callers borrow mutably.
         unsafe { Seg::new(self.0) }
     }
 
@@ -106,7 +107,8 @@ impl Pbuf {
         self.head().tailroom()
     }
 
-    /// Whether this is the only handle to each of its segments, so that lengths and links change without new segments.
+    /// Whether this is the only handle to each of its segments, so that lengths and links change without new
+    /// segments.
     pub fn is_exclusive(&self) -> bool {
         self.chain_segments().all(Seg::exclusive)
     }
@@ -116,8 +118,8 @@ impl Pbuf {
         self.chain_segments().all(|segment| segment.exclusive() && segment.unviewed())
     }
 
-    /// Whether some bytes may change behind this buffer's back, so that it must be copied before it is queued: lwIP's
-    /// `PBUF_NEEDS_COPY`.
+    /// Whether some bytes may change behind this buffer's back, so that it must be copied before it is
+    /// queued: lwIP's `PBUF_NEEDS_COPY`.
     pub fn needs_copy(&self) -> bool {
         self.chain_segments().any(|segment| segment.kind() == Kind::Ref)
     }
@@ -178,7 +180,8 @@ impl Pbuf {
         unsafe { Memory::of(self.head().home()) }
     }
 
-    /// The handle as a pointer for C. It is one count of `Segment::refs`; take it back with [`from_raw`](Self::from_raw).
+    /// The handle as a pointer for C. It is one count of `Segment::refs`; take it back with
+    /// [`from_raw`](Self::from_raw).
     #[inline]
     pub fn into_raw(self) -> NonNull<Segment> {
         core::mem::ManuallyDrop::new(self).0
@@ -188,8 +191,8 @@ impl Pbuf {
     ///
     /// # Safety
     ///
-    /// `segment` came from [`into_raw`](Self::into_raw) (or is a count that C code added to `refs`), and that handle isn't used
-    /// otherwise.
+    /// `segment` came from [`into_raw`](Self::into_raw) (or is a count that C code added to `refs`), and that
+    /// handle isn't used otherwise.
     #[inline]
     pub unsafe fn from_raw(segment: NonNull<Segment>) -> Self {
         Self(segment)
@@ -203,8 +206,8 @@ impl Pbuf {
 }
 
 impl Clone for Pbuf {
-    /// A further handle to the same segments: lwIP's `pbuf_ref`. Never fails: beyond 65,534 handles of one segment it isn't
-    /// counted any more, and never freed.
+    /// A further handle to the same segments: lwIP's `pbuf_ref`. Never fails: beyond 65,534 handles of one
+    /// segment it isn't counted any more, and never freed.
     #[inline]
     fn clone(&self) -> Self {
         self.head().share()
