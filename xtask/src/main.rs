@@ -1,2 +1,54 @@
-//! Tasks of the Coracle workspace.
-fn main() {}
+//! The tasks of the Coracle workspace; `cargo xtask` lists them.
+
+#![forbid(unsafe_code)]
+
+mod process;
+mod setup;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+use process::Failure;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  setup           install what the other tasks need and this machine lacks
+  demo [ARG…]     set up, build the coracle program and run it
+  test [STEP…]    set up and run every check, or only these steps; `test list` names them
+  bench [ARG…]    measure Coracle beside smoltcp and lwIP; ARG as for `coracle-bench report`";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<(), Failure> {
+    match *words {
+        ["setup"] => setup::all(),
+        ["demo", ref arguments @ ..] => {
+            setup::for_demo();
+            process::cargo(["run", "--release", "--package", "coracle-cli", "--"])
+                .args(arguments)
+                .run_attended()
+        }
+        ["test", "list"] => {
+            test::list();
+            Ok(())
+        }
+        ["test", ref steps @ ..] => test::run(steps),
+        ["bench", ref arguments @ ..] => process::cargo(["run", "--release", "--package", "coracle-bench"])
+            .args(["--", "report"])
+            .args(arguments)
+            .run(),
+        _ => Err(Failure::new(USAGE)),
+    }
+}

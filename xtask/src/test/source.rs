@@ -1,0 +1,20 @@
+//! Checks of the source as text.
+
+use super::bare_metal::FIRMWARE;
+use crate::process::{Failure, cargo};
+
+/// Folders with workspaces of their own.
+const APART: [&str; 2] = ["fuzz", FIRMWARE];
+
+pub(super) fn format() -> Result<(), Failure> {
+    cargo(["fmt", "--all", "--check"]).run()?;
+    APART.iter().try_for_each(|folder| cargo(["fmt", "--check"]).within(folder).run())
+}
+
+pub(super) fn lint() -> Result<(), Failure> {
+    cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]).run()
+}
+
+pub(super) fn docs() -> Result<(), Failure> {
+    cargo(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings").run()
+}
