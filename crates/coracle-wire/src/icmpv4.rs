@@ -70,7 +70,7 @@ pub mod unreachable {
     pub const PROHIBITED: u8 = 13;
 }
 
-/// Codes of [`REDIRECT`](super::REDIRECT).
+/// Codes of [`REDIRECT`].
 pub mod redirect {
     /// For the whole network.
     pub const NET: u8 = 0;
@@ -82,7 +82,7 @@ pub mod redirect {
     pub const HOST_SERVICE: u8 = 3;
 }
 
-/// Codes of [`TIME_EXCEEDED`](super::TIME_EXCEEDED).
+/// Codes of [`TIME_EXCEEDED`].
 pub mod time_exceeded {
     /// The time to live ran out.
     pub const TTL: u8 = 0;
