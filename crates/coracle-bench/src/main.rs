@@ -33,6 +33,10 @@
 //!
 //! Choices, each in favour of the other side where there was one to make:
 //!
+//! * **Coracle**: default limits and configuration. The wire copies a frame once, into a pool buffer of the receiver's, as
+//!   a driver would fill one; the client allocates a pool buffer for each request and copies the payload in; the
+//!   server's callback hands the received buffer to `send_to`, so the echo leaves from where it arrived. `poll` is not
+//!   called in the round, as nothing is due.
 //! * **smoltcp**: newest release, features `std`, `medium-ethernet`, `proto-ipv4`, `socket-udp`, `socket-tcp` and nothing
 //!   else: with its default features (IPv6, fragments, DNS, …) a round takes two thirds more, and with 1,000 sockets
 //!   two and a half times as much. Its frames live in a fixed ring of slots: sender and receiver work in the same bytes,

@@ -2,7 +2,7 @@
 
 use crate::checksum;
 use crate::failure::Failure;
-use crate::stacks::coracle;
+use crate::stacks::coracle::{self, CoraclePair};
 use crate::stacks::harness::Harness;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 use crate::stacks::lwip::{self, LwipPair};
@@ -48,15 +48,18 @@ const fn row(
 
 /// All measurements, those of one scenario next to each other; the first of a scenario is what the others are compared with.
 pub(crate) const MEASUREMENTS: &[Measurement] = &[
+    row("udp-echo-64", "coracle", build::<CoraclePair>),
     row("udp-echo-64", "smoltcp", build::<SmoltcpPair<Poll>>),
     row("udp-echo-64", "smoltcp-steps", build::<SmoltcpPair<Steps>>),
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     row("udp-echo-64", "lwip", build::<LwipPair>),
     row("udp-echo-64", "harness", build::<Harness>),
+    row("udp-echo-64-1000", "coracle", build_1000::<CoraclePair>),
     row("udp-echo-64-1000", "smoltcp", build_1000::<SmoltcpPair<Poll>>),
     row("udp-echo-64-1000", "smoltcp-steps", build_1000::<SmoltcpPair<Steps>>),
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     row("udp-echo-64-1000", "lwip", build_1000::<LwipPair>),
+    row("udp-echo-64-1000-spread", "coracle", build_1000_spread::<CoraclePair>),
     row("udp-echo-64-1000-spread", "smoltcp", build_1000_spread::<SmoltcpPair<Poll>>),
     row("udp-echo-64-1000-spread", "smoltcp-steps", build_1000_spread::<SmoltcpPair<Steps>>),
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
