@@ -18,6 +18,7 @@
 
 use crate::error::Error;
 use crate::sys::{self, Control};
+use coracle_sim::pcap::LinkType;
 use core::marker::PhantomData;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -28,6 +29,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub trait Layer: sealed::Sealed + Send + Sync + 'static {
     /// Bytes before the IP header, with room for one VLAN tag.
     const HEADER: usize;
+    /// How captures call it.
+    const LINK_TYPE: LinkType;
     #[doc(hidden)]
     const FLAGS: u16;
 }
@@ -48,11 +51,13 @@ pub enum Ip {}
 
 impl Layer for Ethernet {
     const HEADER: usize = 18;
+    const LINK_TYPE: LinkType = LinkType::Ethernet;
     const FLAGS: u16 = sys::IFF_TAP | sys::IFF_NO_PI;
 }
 
 impl Layer for Ip {
     const HEADER: usize = 0;
+    const LINK_TYPE: LinkType = LinkType::Ip;
     const FLAGS: u16 = sys::IFF_TUN | sys::IFF_NO_PI;
 }
 

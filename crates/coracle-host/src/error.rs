@@ -46,6 +46,13 @@ pub enum Error {
         /// How it ended and what it wrote.
         output: Box<Output>,
     },
+    /// The stack refused.
+    Stack {
+        /// What was asked of it.
+        what: String,
+        /// Its answer.
+        source: coracle::Error,
+    },
     /// Anything else.
     Io {
         /// What was tried.
@@ -62,6 +69,10 @@ impl Error {
             self,
             Self::NoPermission { .. } | Self::NoTunDevice(_) | Self::NoNamespaces(_) | Self::NoProgram(_)
         )
+    }
+
+    pub(crate) fn from_stack(what: impl Into<String>, source: coracle::Error) -> Self {
+        Self::Stack { what: what.into(), source }
     }
 
     /// Sorts a system error into permission or anything else.
@@ -88,6 +99,7 @@ impl fmt::Display for Error {
                 write!(f, "`{command}` was ended after {after:?}{output}")
             }
             Self::Failed { command, output } => write!(f, "`{command}` failed{output}"),
+            Self::Stack { what, source } => write!(f, "the stack refuses to {what}: {source}"),
             Self::Io { what, source } => write!(f, "cannot {what}: {source}"),
         }
     }
@@ -100,6 +112,7 @@ impl std::error::Error for Error {
             | Self::NoTunDevice(source)
             | Self::NoNamespaces(source)
             | Self::Io { source, .. } => Some(source),
+            Self::Stack { source, .. } => Some(source),
             _ => None,
         }
     }
