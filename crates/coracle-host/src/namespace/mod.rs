@@ -162,6 +162,15 @@ pub fn enter_user_namespace() -> Result<(), Error> {
     Ok(())
 }
 
+/// Does what it takes to make [`Namespace`]s: nothing for root, [`enter_user_namespace`] for everybody else, with the same
+/// condition and consequences.
+///
+/// # Errors
+/// Those of [`enter_user_namespace`].
+pub fn ensure_root() -> Result<(), Error> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { enter_user_namespace() }
+}
+
 fn unshare_error(error: Errno) -> Error {
     match error {
         Errno::NOSYS | Errno::INVAL | Errno::NOSPC | Errno::USERS => Error::NoNamespaces(error.into()),

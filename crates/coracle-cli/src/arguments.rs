@@ -1,0 +1,345 @@
+//! The command line.
+
+use coracle::{Ipv4Settings, MacAddr};
+use coracle_sim::impair::Impairment;
+use lexopt::prelude::*;
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) const USAGE: &str = "\
+usage: coracle [demo] [--pcap FILE] [--in-memory]
+       coracle up    --tap NAME | --tun NAME  --address A/B [--gateway G] [--mac M] [--pcap FILE]
+       coracle ping HOST --tap NAME | --tun NAME  --address A/B [--gateway G] [--count N] [--size BYTES]
+       coracle relay --a TAP --b TAP [--seed N] [--loss 1%] [--delay 20ms] ...
+       coracle --help";
+
+pub(crate) const HELP: &str = "\
+coracle: a TCP/IP stack against the Linux kernel
+
+usage: coracle [demo] [--pcap FILE] [--in-memory]
+       coracle up    --tap NAME | --tun NAME  --address A/B [--gateway G] [--mac M] [--pcap FILE]
+       coracle ping HOST --tap NAME | --tun NAME  --address A/B [--gateway G] [--count N] [--size BYTES]
+       coracle relay --a TAP --b TAP [--seed N] [--loss 1%] [--delay 20ms] ...
+
+demo   Makes a private network namespace with a TAP interface, brings the stack up in it, lets Linux's own tools talk to
+       it, and says what happened. Nothing outside is touched. Leaves a capture, coracle-demo.pcap unless --pcap says
+       otherwise. Where no TAP is to be had, or with --in-memory, two stacks talk to each other.
+
+up     Brings the stack up on a TAP or TUN interface and serves until Ctrl-C: answers ping, and UDP echo on port 7.
+         --address 192.0.2.2/24   the stack's own address and the length of its network's prefix
+         --gateway 192.0.2.1      where everything else goes
+         --mac 02:00:00:00:00:02  the stack's station address; else it is made from the IP address
+         --pcap FILE              capture what goes in and out
+
+ping   Pings a host from the stack.
+         --count 4, --size 56, --interval 1s
+
+relay  A bad wire between two TAP interfaces, repeatable from --seed, until Ctrl-C. Both ways suffer:
+         --loss 1%  --burst 1%/25%  --delay 20ms  --jitter 2ms  --reorder 2%/5ms  --duplicate 1%  --corrupt 0.1%
+         --rate 10Mbit/64k  --mtu 1514  --limit 1000  --partition on";
+
+/// What to do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Command {
+    Help,
+    Demo(Demo),
+    Up(Up),
+    Ping(Ping),
+    Relay(Relay),
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Demo {
+    pub(crate) pcap: PathBuf,
+    pub(crate) in_memory: bool,
+}
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self { pcap: "coracle-demo.pcap".into(), in_memory: false }
+    }
+}
+
+/// The kernel's interface that the stack's is joined with.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Interface {
+    Tap(String),
+    Tun(String),
+}
+
+/// Where and how the stack is on the network.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Up {
+    pub(crate) interface: Interface,
+    pub(crate) ipv4: Ipv4Settings,
+    pub(crate) station: MacAddr,
+    pub(crate) pcap: Option<PathBuf>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Ping {
+    pub(crate) up: Up,
+    pub(crate) host: Ipv4Addr,
+    pub(crate) count: u16,
+    pub(crate) size: usize,
+    pub(crate) interval: Duration,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Relay {
+    pub(crate) a: String,
+    pub(crate) b: String,
+    pub(crate) seed: u64,
+    pub(crate) wire: Impairment,
+}
+
+/// Options of `up` and `ping`, as far as they were given.
+#[derive(Default)]
+struct Place {
+    interface: Option<Interface>,
+    address: Option<Ipv4Settings>,
+    gateway: Option<Ipv4Addr>,
+    station: Option<MacAddr>,
+    pcap: Option<PathBuf>,
+}
+
+type Result<T> = core::result::Result<T, lexopt::Error>;
+
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command> {
+    let mut arguments = arguments.into_iter().peekable();
+    let named = arguments.next_if(|argument| !argument.to_string_lossy().starts_with('-'));
+    let mut parser = lexopt::Parser::from_args(arguments);
+    match named.as_ref().map(|name| name.to_string_lossy()).as_deref() {
+        None | Some("demo") => parse_demo(&mut parser),
+        Some("up") => parse_up(&mut parser),
+        Some("ping") => parse_ping(&mut parser),
+        Some("relay") => parse_relay(&mut parser),
+        Some("help") => Ok(Command::Help),
+        Some(other) => Err(format!("there is no command `{other}`").into()),
+    }
+}
+
+fn parse_demo(parser: &mut lexopt::Parser) -> Result<Command> {
+    let mut demo = Demo::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Long("in-memory") => demo.in_memory = true,
+            Long("pcap") => demo.pcap = parser.value()?.into(),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::Demo(demo))
+}
+
+fn parse_up(parser: &mut lexopt::Parser) -> Result<Command> {
+    let mut place = Place::default();
+    while let Some(word) = next_word(parser)? {
+        match word {
+            Word::Option(name) if name == "help" => return Ok(Command::Help),
+            Word::Option(name) => place.take(&name, parser)?,
+            Word::Value => return Err(unexpected(parser)),
+        }
+    }
+    place.complete().map(Command::Up)
+}
+
+fn parse_ping(parser: &mut lexopt::Parser) -> Result<Command> {
+    let mut place = Place::default();
+    let (mut host, mut count, mut size, mut interval) = (None, 4, 56, Duration::from_secs(1));
+    while let Some(word) = next_word(parser)? {
+        match word {
+            Word::Value if host.is_none() => host = Some(parser.value()?.parse()?),
+            Word::Value => return Err(unexpected(parser)),
+            Word::Option(name) => match name.as_str() {
+                "help" => return Ok(Command::Help),
+                "count" => count = parser.value()?.parse()?,
+                "size" => size = parser.value()?.parse()?,
+                "interval" => interval = parser.value()?.parse_with(time)?,
+                name => place.take(name, parser)?,
+            },
+        }
+    }
+    let host = host.ok_or("which host? as in `coracle ping 192.0.2.1 ...`")?;
+    Ok(Command::Ping(Ping { up: place.complete()?, host, count, size, interval }))
+}
+
+fn parse_relay(parser: &mut lexopt::Parser) -> Result<Command> {
+    let (mut a, mut b, mut seed, mut wire) = (None, None, 1, Impairment::default());
+    while let Some(word) = next_word(parser)? {
+        let Word::Option(name) = word else { return Err(unexpected(parser)) };
+        match name.as_str() {
+            "help" => return Ok(Command::Help),
+            "a" => a = Some(parser.value()?.string()?),
+            "b" => b = Some(parser.value()?.string()?),
+            "seed" => seed = parser.value()?.parse()?,
+            key => {
+                let value = parser.value()?.string()?;
+                wire.set(key, &value).map_err(|error| format!("--{key} {value}: {error}"))?;
+            }
+        }
+    }
+    match (a, b) {
+        (Some(a), Some(b)) => Ok(Command::Relay(Relay { a, b, seed, wire })),
+        _ => Err("a relay wants two interfaces, --a and --b".into()),
+    }
+}
+
+/// What comes next on the command line.
+enum Word {
+    /// The name of an option; its value, if it has one, is still with the parser.
+    Option(String),
+    /// Something without dashes, which is still with the parser.
+    Value,
+}
+
+fn next_word(parser: &mut lexopt::Parser) -> Result<Option<Word>> {
+    if parser
+        .try_raw_args()
+        .is_some_and(|raw| raw.peek().is_some_and(|word| !word.to_string_lossy().starts_with('-')))
+    {
+        return Ok(Some(Word::Value));
+    }
+    match parser.next()? {
+        None => Ok(None),
+        Some(Short('h')) => Ok(Some(Word::Option("help".to_owned()))),
+        Some(Long(name)) => Ok(Some(Word::Option(name.to_owned()))),
+        Some(other) => Err(other.unexpected()),
+    }
+}
+
+fn unexpected(parser: &mut lexopt::Parser) -> lexopt::Error {
+    match parser.value() {
+        Ok(value) => lexopt::Error::UnexpectedArgument(value),
+        Err(error) => error,
+    }
+}
+
+impl Place {
+    fn take(&mut self, name: &str, parser: &mut lexopt::Parser) -> Result<()> {
+        match name {
+            "tap" => self.interface = Some(Interface::Tap(parser.value()?.string()?)),
+            "tun" => self.interface = Some(Interface::Tun(parser.value()?.string()?)),
+            "address" => self.address = Some(parser.value()?.parse_with(address)?),
+            "gateway" => self.gateway = Some(parser.value()?.parse()?),
+            "mac" => self.station = Some(parser.value()?.parse_with(station)?),
+            "pcap" => self.pcap = Some(parser.value()?.into()),
+            _ => return Err(format!("there is no option --{name} here").into()),
+        }
+        Ok(())
+    }
+
+    fn complete(self) -> Result<Up> {
+        let interface = self.interface.ok_or("which interface? --tap NAME or --tun NAME")?;
+        let ipv4 = self.address.ok_or("which address of its own? as in --address 192.0.2.2/24")?;
+        let ipv4 = self.gateway.map_or(ipv4, |gateway| ipv4.with_gateway(gateway));
+        // The same at each start, so that neighbours need not learn anew; the first byte says that it is a local matter.
+        let [a, b, c, d] = ipv4.address.octets();
+        let station = self.station.unwrap_or(MacAddr::new(2, 0, a, b, c, d));
+        Ok(Up { interface, ipv4, station, pcap: self.pcap })
+    }
+}
+
+fn address(text: &str) -> core::result::Result<Ipv4Settings, String> {
+    let wrong = || format!("`{text}` is not an address with a prefix, such as 192.0.2.2/24");
+    let (address, len) = text.split_once('/').ok_or_else(wrong)?;
+    match (address.parse(), len.parse()) {
+        (Ok(address), Ok(len @ 1..=32)) => Ok(Ipv4Settings::new(address, len)),
+        _ => Err(wrong()),
+    }
+}
+
+fn station(text: &str) -> core::result::Result<MacAddr, String> {
+    let bytes: Option<Vec<u8>> = text
+        .split(':')
+        .map(|byte| (byte.len() == 2).then(|| u8::from_str_radix(byte, 16).ok()).flatten())
+        .collect();
+    bytes
+        .and_then(|bytes| <[u8; 6]>::try_from(bytes).ok())
+        .map(MacAddr)
+        .ok_or_else(|| format!("`{text}` is not a station address, such as 02:00:00:00:00:02"))
+}
+
+fn time(text: &str) -> core::result::Result<Duration, String> {
+    let mut wire = Impairment::default();
+    wire.set("delay", text).map_err(|error| error.to_string())?;
+    Ok(Duration::from_micros(wire.delay))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> core::result::Result<Command, String> {
+        parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_is_the_demo() {
+        assert_eq!(parsed(""), Ok(Command::Demo(Demo::default())));
+        let demo = Demo { pcap: "x.pcap".into(), in_memory: true };
+        assert_eq!(parsed("--pcap x.pcap --in-memory"), Ok(Command::Demo(demo)));
+        assert_eq!(parsed("demo"), Ok(Command::Demo(Demo::default())));
+    }
+
+    #[test]
+    fn a_place_on_the_network() {
+        let line = "up --tap tap0 --address 192.0.2.2/24 --gateway 192.0.2.1 --pcap=f";
+        let Ok(Command::Up(up)) = parsed(line) else { panic!("{:?}", parsed(line)) };
+        assert_eq!(up.interface, Interface::Tap("tap0".to_owned()));
+        assert_eq!((up.ipv4.prefix_len(), up.ipv4.gateway), (24, Ipv4Addr::new(192, 0, 2, 1)));
+        assert_eq!((up.station, up.pcap), (MacAddr::new(2, 0, 192, 0, 2, 2), Some("f".into())));
+        let line = "up --tun t --address 10.0.0.1/30 --mac 02:00:00:00:00:0a";
+        let Ok(Command::Up(up)) = parsed(line) else { panic!("{:?}", parsed(line)) };
+        assert_eq!(
+            (up.interface, up.station),
+            (Interface::Tun("t".to_owned()), MacAddr::new(2, 0, 0, 0, 0, 10))
+        );
+    }
+
+    #[test]
+    fn a_ping_and_a_relay() {
+        let line = "ping 192.0.2.1 --tap t --address 192.0.2.2/24 --count 9 --size 0 --interval 10ms";
+        let Ok(Command::Ping(ping)) = parsed(line) else { panic!("{:?}", parsed(line)) };
+        assert_eq!((ping.count, ping.size, ping.interval), (9, 0, Duration::from_millis(10)));
+        assert_eq!(ping.host, Ipv4Addr::new(192, 0, 2, 1));
+        let line = "relay --a x --b y --seed 7 --loss 1% --delay 20ms";
+        let Ok(Command::Relay(relay)) = parsed(line) else { panic!("{:?}", parsed(line)) };
+        assert_eq!((relay.a.as_str(), relay.b.as_str(), relay.seed, relay.wire.delay), ("x", "y", 7, 20_000));
+        assert_eq!(relay.wire.loss.to_string(), "1%");
+    }
+
+    #[test]
+    fn help_from_everywhere() {
+        for line in ["--help", "-h", "help", "demo -h", "up --help", "ping -h", "relay --tap --help"] {
+            let expected = if line.contains("--tap") { Err(()) } else { Ok(Command::Help) };
+            assert_eq!(parsed(line).map_err(|_| ()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, word) in [
+            ("dmo", "dmo"),
+            ("demo x", "x"),
+            ("--pcap", "pcap"),
+            ("up --address 192.0.2.2/24", "--tap"),
+            ("up --tap t", "--address"),
+            ("up --tap t --address 192.0.2.2", "192.0.2.2"),
+            ("up --tap t --address 192.0.2.2/33", "/33"),
+            ("up --tap t --address 192.0.2.2/24 --mac 2:0:0:0:0:2", "2:0:0:0:0:2"),
+            ("up --tap t --address 192.0.2.2/24 --colour red", "colour"),
+            ("up --tap t --address 192.0.2.2/24 more", "more"),
+            ("ping --tap t --address 192.0.2.2/24", "host"),
+            ("ping x --tap t --address 192.0.2.2/24", "x"),
+            ("relay --a x", "--b"),
+            ("relay --a x --b y --loss 300%", "300%"),
+            ("relay --a x --b y --los 1%", "los"),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(error.contains(word), "{line}: {error}");
+        }
+    }
+}

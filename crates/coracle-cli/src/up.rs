@@ -1,0 +1,144 @@
+//! `coracle up`: the stack on an interface, until Ctrl-C.
+
+use crate::Failure;
+use crate::arguments::{Interface, Up};
+use crate::stop::Stop;
+use coracle::{Boxed, Instant, NetifConfig, NetifHandle};
+use coracle_host::{Host, Tap, Tun};
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+pub(crate) fn run(options: &Up) -> Result<(), Failure> {
+    let (mut host, netif) = start(options)?;
+    let echoed = serve_echo(&mut host)?;
+    let stop = Stop::on_signal(host.waker())?;
+    println!("answering ping and UDP echo (port 7) at {}; Ctrl-C ends", options.ipv4.address);
+    let mut line = Line::new();
+    let mut next = Instant::ZERO;
+    while !stop.is_asked() {
+        if host.now() >= next {
+            line.show(&counters(&mut host, netif, &echoed));
+            next = host.now() + Duration::from_secs(1);
+        }
+        host.turn(Some(next))?;
+    }
+    line.show(&counters(&mut host, netif, &echoed));
+    line.end();
+    if let Some(pcap) = &options.pcap {
+        println!("{} frames in {}", host.end_capture(netif)?, pcap.display());
+    }
+    Ok(())
+}
+
+/// A stack on the interface, up.
+pub(crate) fn start(options: &Up) -> Result<(Host<Boxed>, NetifHandle), Failure> {
+    let mut host = Host::new()?;
+    let netif = match &options.interface {
+        Interface::Tap(name) => {
+            let tap = Tap::open(name)?;
+            hint(tap.name(), tap.is_up()?, options);
+            host.attach(tap, NetifConfig::ethernet(options.station).ipv4(options.ipv4))?
+        }
+        Interface::Tun(name) => {
+            let tun = Tun::open(name)?;
+            hint(tun.name(), tun.is_up()?, options);
+            host.attach(tun, NetifConfig::ip().ipv4(options.ipv4))?
+        }
+    };
+    if let Some(pcap) = &options.pcap {
+        host.capture(netif, File::create(pcap)?)?;
+    }
+    host.stack().netif_set_default(Some(netif))?;
+    host.stack().netif(netif)?.set_up(true)?;
+    Ok((host, netif))
+}
+
+/// Linux's side is Linux's to set up, so tell how.
+fn hint(name: &str, up: bool, options: &Up) {
+    if up {
+        return;
+    }
+    let gateway = options.ipv4.gateway;
+    let address = if gateway.is_unspecified() { "ADDRESS".to_owned() } else { gateway.to_string() };
+    println!("{name} is down on Linux's side. To bring it up:");
+    println!("    ip address add {address}/{} dev {name}", options.ipv4.prefix_len());
+    println!("    ip link set {name} up");
+}
+
+/// UDP echo on port 7 [RFC 862]; counts what it answered.
+pub(crate) fn serve_echo(host: &mut Host<Boxed>) -> Result<Arc<AtomicU64>, coracle::Error> {
+    let echoed = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&echoed);
+    let echo = Boxed::datagrams(move |udp, from, data| {
+        // What cannot be sent is dropped, and counted by the stack.
+        if udp.send_to(data, from).is_ok() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let echo = host.stack().udp_new(echo)?;
+    host.stack().udp(echo)?.bind((std::net::Ipv4Addr::UNSPECIFIED, 7).into())?;
+    Ok(echoed)
+}
+
+fn counters(host: &mut Host<Boxed>, netif: NetifHandle, echoed: &AtomicU64) -> String {
+    let device = host.counters(netif).unwrap_or_default();
+    let seconds = host.now().as_micros() / 1_000_000;
+    let counters = *host.stack().counters();
+    let memory = host.stack().memory().stats();
+    let neighbours = host.stack().neighbours().count();
+    let mut parts = vec![
+        format!("{seconds} s: {} frames in", device.received),
+        format!("{} out", device.sent),
+        format!("{} pings answered", counters.icmp.echo_replies),
+        format!("{} datagrams answered", echoed.load(Ordering::Relaxed)),
+        format!("{neighbours} neighbours"),
+        format!("{} of {} buffers in use", memory.pool.used, memory.pool.capacity),
+    ];
+    let ip = counters.ip;
+    let dropped = ip.bad_checksum.wrapping_add(ip.bad_length).wrapping_add(ip.fragments);
+    for (count, what) in [
+        (u64::from(dropped), "bad or fragmented packets dropped"),
+        (device.refused, "frames refused by the device"),
+        (device.shortages, "times out of buffers"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    parts.join(", ")
+}
+
+/// A line that is written over again on a terminal; elsewhere it is written when it has changed.
+pub(crate) struct Line {
+    terminal: bool,
+    last: String,
+}
+
+impl Line {
+    pub(crate) fn new() -> Self {
+        Self { terminal: std::io::stdout().is_terminal(), last: String::new() }
+    }
+
+    pub(crate) fn show(&mut self, text: &str) {
+        // Without the time in front, which always changes.
+        let news = text.split_once(": ").map_or(text, |(_, news)| news);
+        if self.terminal {
+            // Back to the start, and clear what is left of a longer line.
+            print!("\r{text}\x1b[K");
+        } else if news != self.last {
+            println!("{text}");
+        }
+        news.clone_into(&mut self.last);
+        // A terminal that is gone does not end the service.
+        let _ = std::io::stdout().flush();
+    }
+
+    pub(crate) fn end(&self) {
+        if self.terminal {
+            println!();
+        }
+    }
+}
