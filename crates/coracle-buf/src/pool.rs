@@ -138,8 +138,9 @@ impl<T> Pool<T> {
     }
 
     fn build(arena: &mut Arena, capacity: usize) -> Result<Self, Error> {
-        let bitmap = Bitmap::new(arena, capacity)?;
+        // The largest part first: what doesn't fit is found out before anything else is made.
         let slots = arena.reserve(Layout::array::<Slot<T>>(capacity).map_err(|_| Error::Memory)?)?;
+        let bitmap = Bitmap::new(arena, capacity)?;
         let own = arena.reserve(Layout::new::<PoolCore<T>>())?;
         let core = own.start().cast::<PoolCore<T>>();
         let first = slots.start().cast::<Slot<T>>();
