@@ -53,8 +53,13 @@ impl Engine {
             total_len: total_len as u16,
         };
         let fragment = header.is_fragment();
-        if total_len != packet.len() && (total_len > packet.len() || packet.truncate(total_len).is_err()) {
+        if total_len > packet.len() {
             return self.ipv4_malformed(netif, Malformed::Length);
+        }
+        // Padding goes; this fails only when the bytes are shared and no reference is left.
+        if total_len < packet.len() && packet.truncate(total_len).is_err() {
+            count!(self.counters.ip.memory);
+            return None;
         }
         info.cast = self.ipv4_accept(netif, &info, packet.flags().intersects(LINK_GROUP), looped)?;
         if header_len > ipv4::HEADER_LEN && !self.ipv4_options_ok(&info, &packet) {
