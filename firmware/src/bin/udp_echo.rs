@@ -1,0 +1,65 @@
+//! UDP echo on port 7 of 192.0.2.2/24, with ARP and ping; no allocator, and all memory in one static.
+
+#![no_std]
+#![no_main]
+
+use core::convert::Infallible;
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use coracle::{
+    Config, Error, Handler, Ipv4Settings, Limits, Memory, MemoryLimits, NetifConfig, Pbuf, Stack,
+    StaticArena, Udp,
+};
+use coracle_firmware::ethernet::Ethernet;
+use coracle_firmware::time;
+
+static ARENA: StaticArena<{ 14 * 1024 }> = StaticArena::new();
+
+const MEMORY: MemoryLimits =
+    MemoryLimits { pool_buffers: 6, pool_buffer_size: 1_536, references: 4, heap_bytes: 1_024 };
+
+const LIMITS: Limits =
+    Limits { netifs: 1, udp: 1, raw: 0, neighbours: 8, routes: 0, groups: 0, timeouts: 0, listeners: 0 };
+
+/// However much comes in, what is due and what goes out have their turn.
+const FRAMES_AT_A_TIME: usize = 8;
+
+struct Echo;
+
+impl Handler for Echo {
+    fn datagram(&mut self, udp: &mut Udp<'_, Self>, from: SocketAddr, data: Pbuf) {
+        // What cannot be sent is dropped, as any network may drop it.
+        drop(udp.send_to(data, from));
+    }
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    let Err(_) = serve();
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+fn serve() -> Result<Infallible, Error> {
+    let (mut ethernet, station) = Ethernet::start();
+    let mut arena = ARENA.take().ok_or(Error::Memory)?;
+    let memory = Memory::new(&mut arena, MEMORY)?;
+    // The emulated board has no source of entropy; a product takes the seed from its own.
+    let mut stack = Stack::new(&mut arena, LIMITS, memory, Config::new([7; 16]))?;
+    let settings = Ipv4Settings::new(Ipv4Addr::new(192, 0, 2, 2), 24);
+    let netif = stack.netif_add(&NetifConfig::ethernet(station).ipv4(settings))?;
+    stack.netif(netif)?.set_up(true)?;
+    let echo = stack.udp_new(Echo)?;
+    stack.udp(echo)?.bind(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 7)))?;
+    loop {
+        let now = time::now();
+        for _ in 0..FRAMES_AT_A_TIME {
+            let Some(frame) = ethernet.receive(stack.memory()) else { break };
+            // The interface stays, and no callback is running: nothing comes back.
+            drop(stack.input(netif, frame, now));
+        }
+        stack.poll(now);
+        stack.transmit_with(netif, |frame| ethernet.send(frame));
+    }
+}
