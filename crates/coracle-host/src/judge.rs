@@ -54,7 +54,8 @@ const WARNING: u32 = 0x0060_0000;
 /// [`NoProgram`](Error::NoProgram) when tshark is not installed; [`Io`](Error::Io) when it cannot read the capture.
 pub fn judge(capture: &Path, sender: Sender) -> Result<Verdict, Error> {
     let mut command = Command::new("tshark");
-    command.arg("-n").arg("-r").arg(capture);
+    // A user's own settings change what tshark says.
+    command.env("WIRESHARK_CONFIG_DIR", "/nonexistent").arg("-n").arg("-r").arg(capture);
     for option in ["ip.check_checksum:TRUE", "udp.check_checksum:TRUE"] {
         command.args(["-o", option]);
     }
@@ -67,7 +68,8 @@ pub fn judge(capture: &Path, sender: Sender) -> Result<Verdict, Error> {
         _ => Error::from_io("run tshark", error),
     })?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim().lines().last().unwrap_or("no reason given").to_owned();
         return Err(Error::from_io(format!("judge {}", capture.display()), std::io::Error::other(said)));
     }
     let mut verdict = Verdict::default();

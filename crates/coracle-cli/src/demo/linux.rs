@@ -61,8 +61,8 @@ pub(super) fn run(network: Network, pcap: &Path, report: &mut Report) -> Result<
     let demo = Demo { namespace, host: host.spawn()?, netif };
     report.step("arping asks for the station", || demo.arping());
     report.step("Linux pings Coracle", || demo.ping_from_linux());
-    report.step("Linux's neighbour table", || demo.neighbour_of_linux());
     report.step("UDP echo, every size", || demo.echo());
+    report.step("Linux's neighbour table", || demo.neighbour_of_linux());
     report.step("UDP to a closed port", || demo.closed_port());
     report.step("Coracle pings Linux", || demo.ping_from_coracle());
     report.step("Coracle's neighbour table", || demo.neighbour_of_coracle());
