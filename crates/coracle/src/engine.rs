@@ -241,10 +241,7 @@ impl Engine {
 
     /// A buffer for a small packet of our own: from the heap, or from the pool when that is full.
     pub(crate) fn small_pbuf(&self, layer: Layer, len: usize) -> Result<Pbuf, Error> {
-        self.memory.alloc(layer, len, Kind::Ram).or_else(|_| {
-            let pbuf = self.memory.alloc(layer, len, Kind::Pool)?;
-            if pbuf.payload().len() == len { Ok(pbuf) } else { Err(Error::Memory) }
-        })
+        small_pbuf(&self.memory, layer, len)
     }
 
     /// The slot of an interface that is still there.
@@ -277,6 +274,14 @@ impl Engine {
         }
         there
     }
+}
+
+/// A buffer for a small packet of our own: from the heap, or from the pool when that is full.
+pub(crate) fn small_pbuf(memory: &Memory, layer: Layer, len: usize) -> Result<Pbuf, Error> {
+    memory.alloc(layer, len, Kind::Ram).or_else(|_| {
+        let pbuf = memory.alloc(layer, len, Kind::Pool)?;
+        if pbuf.payload().len() == len { Ok(pbuf) } else { Err(Error::Memory) }
+    })
 }
 
 /// Marks of the link layer that say that a frame was not sent to us alone.

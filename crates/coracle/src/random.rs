@@ -52,26 +52,26 @@ impl HashKey {
 /// tells the next [RFC 6864 §4.3, RFC 7739].
 pub(crate) struct Identification {
     counter: u16,
-    keys: [u8; 8],
+    keys: [u16; 4],
 }
 
 impl Identification {
     pub(crate) fn new(random: &mut Random) -> Self {
-        Self { counter: 0, keys: random.next_u64().to_ne_bytes() }
+        let keys = random.next_u64();
+        Self { counter: 0, keys: core::array::from_fn(|at| (keys >> (16 * at)) as u16) }
     }
 
     #[inline]
     pub(crate) fn next(&mut self) -> u16 {
         self.counter = self.counter.wrapping_add(1);
-        let mut left = (self.counter >> 8) as u8;
-        let mut right = self.counter as u8;
-        // A Feistel network: whatever the round function, the whole is a permutation.
-        for pair in self.keys.chunks_exact(2) {
-            let mixed =
-                u32::from(right ^ pair[0]).wrapping_mul(0x9e37_79b1).wrapping_add(u32::from(pair[1]) << 13);
-            (left, right) = (right, left ^ (mixed.wrapping_mul(0x85eb_ca6b) >> 19) as u8);
-        }
-        u16::from_be_bytes([left, right])
+        let [first, second, third, fourth] = self.keys;
+        // Each step can be undone (a sum, a product with an odd number, a shift folded in), so the whole is a
+        // permutation.
+        let mut mixed = self.counter.wrapping_add(first).wrapping_mul(second | 1);
+        mixed ^= mixed >> 7;
+        mixed = mixed.wrapping_mul(third | 1);
+        mixed ^= mixed >> 9;
+        mixed.wrapping_mul(0x6255) ^ fourth
     }
 }
 

@@ -201,6 +201,11 @@ impl<'a, H> Raw<'a, H> {
         })
     }
 
+    /// The address that it is bound to; 0.0.0.0: any.
+    pub fn local(&self) -> Result<IpAddr, Error> {
+        self.stack.engine.raw.slots.get(self.handle.0).map(|pcb| IpAddr::V4(pcb.local)).ok_or(Error::Closed)
+    }
+
     /// The connected peer.
     pub fn remote(&self) -> Option<IpAddr> {
         self.stack.engine.raw.slots.get(self.handle.0)?.remote.map(IpAddr::V4)
@@ -260,5 +265,10 @@ impl<'a, H> Raw<'a, H> {
     pub fn set_multicast_netif(&mut self, netif: Option<NetifHandle>) -> Result<(), Error> {
         let netif = self.checked_netif(netif)?;
         self.change(|pcb| pcb.multicast_netif = netif)
+    }
+
+    /// Delivers what it sends to a group to this host's own members, too. lwIP: `RAW_FLAGS_MULTICAST_LOOP`.
+    pub fn set_multicast_loop(&mut self, on: bool) -> Result<(), Error> {
+        self.change(|pcb| pcb.multicast_loop = on)
     }
 }

@@ -143,7 +143,7 @@ impl<'a, H> Udp<'a, H> {
     /// # Errors
     ///
     /// [`Error::InUse`] when another control block has the port on an overlapping address, unless both share it
-    /// ([`Udp::set_reuse_address`]); [`Error::Buffer`] when no port is free; [`Error::Value`] for an address that is
+    /// ([`Udp::set_reuse_address`]), or no port is free; [`Error::Value`] for an address that is
     /// not ours; [`Error::IsConnected`].
     pub fn bind(&mut self, local: SocketAddr) -> Result<(), Error> {
         self.stack.engine.udp_bind(self.handle.0, endpoint_v4(local)?)
@@ -176,13 +176,13 @@ impl<'a, H> Udp<'a, H> {
     /// # Errors
     ///
     /// [`Error::Value`] for the any-address, port zero, or a broadcast address without permission;
-    /// [`Error::Route`]; [`Error::InUse`] when another control block has the same peer and local port;
-    /// [`Error::Buffer`] when no port is free.
+    /// [`Error::Route`]; [`Error::InUse`] when another control block has the same peer and local port,
+    /// or no port is free.
     pub fn connect(&mut self, remote: SocketAddr) -> Result<(), Error> {
         self.stack.engine.udp_connect(self.handle.0, endpoint_v4(remote)?)
     }
 
-    /// Takes datagrams from everybody again, to the same port on any address and interface. lwIP: `udp_disconnect`.
+    /// Takes datagrams from everybody again, as it was bound before; the interface is let go. lwIP: `udp_disconnect`.
     ///
     /// # Errors
     ///
@@ -202,7 +202,7 @@ impl<'a, H> Udp<'a, H> {
     /// MTU allows, a broadcast address without permission, port zero or the any-address, or no source port for a
     /// control block that takes all ports; [`Error::Route`] for no route, or a source that is not ours;
     /// [`Error::WouldBlock`] when the device's queue is full, or too many packets wait for neighbours;
-    /// [`Error::Buffer`] when no local port is free; [`Error::Memory`]; [`Error::Closed`].
+    /// [`Error::InUse`] when no local port is free; [`Error::Memory`]; [`Error::Closed`].
     #[inline]
     pub fn send(&mut self, data: Pbuf) -> Result<(), Rejected> {
         self.stack.engine.udp_send(self.handle.0, &Addressing::default(), data)
@@ -266,6 +266,16 @@ impl<'a, H> Udp<'a, H> {
         self.pcb().ok().filter(|pcb| pcb.class == Class::Connected).map(|pcb| SocketAddr::V4(pcb.flow.remote))
     }
 
+    /// The time-to-live of unicast datagrams.
+    pub fn ttl(&self) -> Result<u8, Error> {
+        Ok(self.pcb()?.ttl)
+    }
+
+    /// The type of service.
+    pub fn tos(&self) -> Result<u8, Error> {
+        Ok(self.pcb()?.tos)
+    }
+
     /// Sets the time-to-live of unicast datagrams.
     ///
     /// # Errors
@@ -299,8 +309,7 @@ impl<'a, H> Udp<'a, H> {
         self.change(|pcb| pcb.no_checksum = without)
     }
 
-    /// Sets the time-to-live of datagrams to groups: 1, the link, unless set [RFC 1112 §6.1]; zero keeps them in
-    /// the host.
+    /// Sets the time-to-live of datagrams to groups: 1, the link, unless set [RFC 1112 §6.1].
     ///
     /// # Errors
     ///

@@ -2,16 +2,17 @@
 
 use core::net::Ipv4Addr;
 
-use coracle_buf::{Error, Layer, Pbuf};
+use coracle_buf::{Error, Layer, Memory, Pbuf};
 use coracle_wire::ipv4::{CHECKSUM_OFFSET, HEADER_LEN, Ipv4Fields, write_header};
 use coracle_wire::{EtherType, MacAddr};
 
 use super::packet::Cast;
 use crate::counters::count;
-use crate::engine::Engine;
+use crate::engine::{Engine, small_pbuf};
 use crate::error::Rejected;
 use crate::link::arp::Resolution;
 use crate::netif::{Checksums, Interface, Medium, NetifHandle};
+use crate::random::Identification;
 
 /// The next step of a packet's way.
 #[derive(Clone, Copy)]
@@ -25,6 +26,14 @@ pub(crate) struct Hop {
     pub(crate) cast: Cast,
     /// The destination is ourselves.
     pub(crate) local: bool,
+    /// The link has no stations that would need to be known.
+    pub(crate) stationless: bool,
+    /// The address that packets are sent from unless the sender chooses another one; none: there is none.
+    pub(crate) source: Option<Ipv4Addr>,
+    /// The interface's.
+    pub(crate) mtu: u16,
+    /// The interface's.
+    pub(crate) checksums: Checksums,
 }
 
 /// What goes into the header of a packet.
@@ -66,7 +75,19 @@ impl Engine {
 
     fn ipv4_find_route(&self, destination: Ipv4Addr, demanded: Option<NetifHandle>) -> Option<Hop> {
         let hop = |netif: NetifHandle, next, cast, local| {
-            Some(Hop { destination, demanded, netif: netif.0.index as usize, next, cast, local })
+            let interface = self.netifs.get(netif.0)?;
+            Some(Hop {
+                destination,
+                demanded,
+                netif: netif.0.index as usize,
+                next,
+                cast,
+                local,
+                stationless: !matches!(interface.medium, Medium::Ethernet(_)),
+                source: if local { Some(destination) } else { self.ipv4_source(interface, destination) },
+                mtu: interface.mtu,
+                checksums: interface.checksums,
+            })
         };
         if let Some(owner) = self.local_netif(destination) {
             return hop(owner, destination, Cast::Unicast, true);
@@ -128,22 +149,16 @@ impl Engine {
         }
     }
 
-    /// The source address of packets that leave by a hop and whose sender chose none [1122-IP-5].
-    #[inline]
-    pub(crate) fn ipv4_source(&self, hop: &Hop) -> Result<Ipv4Addr, Error> {
-        let interface = self.netifs.at(hop.netif).ok_or(Error::Route)?;
-        if hop.local {
-            return Ok(hop.destination);
-        }
+    /// The source address of packets that leave by an interface and whose sender chose none [1122-IP-5].
+    fn ipv4_source(&self, interface: &Interface, destination: Ipv4Addr) -> Option<Ipv4Addr> {
         // A host without an address may only call to everybody on the link, to get one [RFC 1122 §3.2.1.3].
-        if interface.has_address() || hop.destination == Ipv4Addr::BROADCAST {
-            return Ok(interface.ipv4.address);
+        if interface.has_address() || destination == Ipv4Addr::BROADCAST {
+            return Some(interface.ipv4.address);
         }
         self.netifs
             .iter()
             .find(|(_, other)| other.has_address() && !other.ipv4.address.is_loopback())
             .map(|(_, other)| other.ipv4.address)
-            .ok_or(Error::Route)
     }
 
     /// Checks a source address that the sender chose: [`Error::Route`] unless it is ours [1122-IP-5], or everything
@@ -168,158 +183,194 @@ impl Engine {
         data: Pbuf,
     ) -> Result<(), Rejected> {
         let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
-        let Some(interface) = self.netifs.at(hop.netif) else {
-            return Err(Rejected::new(Error::Route, data));
-        };
-        if own_len + data.len() > usize::from(interface.mtu) {
+        if own_len + data.len() > usize::from(hop.mtu) {
             count!(self.counters.ip.too_big);
             return Err(Rejected::new(Error::Value, data));
         }
-        if hop.local {
-            return self.ipv4_send_to_ourselves(hop, send, transport, data);
-        }
-        let mut link_len = 0;
-        let mut station = MacAddr::BROADCAST;
-        let mut waiting_at = None;
-        if let Medium::Ethernet(_) = interface.medium {
-            link_len = interface.link_header_len();
-            match hop.cast {
-                Cast::Broadcast => {}
-                Cast::Multicast => station = MacAddr::multicast_v4(hop.destination),
-                Cast::Unicast => match self.resolve(hop.netif, hop.next) {
-                    Ok(Resolution::Known(mac)) => station = mac,
-                    Ok(Resolution::Wait(position)) => waiting_at = Some(position),
-                    Err(error) => return Err(Rejected::new(error, data)),
-                },
-            }
-        }
-        let Some(interface) = self.netifs.at(hop.netif) else {
-            return Err(Rejected::new(Error::Route, data));
+        let station = match hop.cast {
+            _ if hop.local => None,
+            Cast::Unicast if hop.stationless => Some(MacAddr::ZERO),
+            Cast::Unicast => self.neighbours.recent(hop.netif, hop.next),
+            Cast::Broadcast => Some(MacAddr::BROADCAST),
+            Cast::Multicast => Some(MacAddr::multicast_v4(hop.destination)),
         };
-        if waiting_at.is_none() && !interface.has_room() {
-            count!(self.counters.ip.queue_full);
-            return Err(Rejected::new(Error::WouldBlock, data));
+        match station {
+            Some(station) => self.ipv4_send_to(station, hop, send, transport, data),
+            None => self.ipv4_send_slowly(hop, send, transport, data),
         }
-        let generate = interface.checksums.contains(Checksums::GENERATE_IP);
-        let mut frame = self.ipv4_with_headers(link_len, send, transport, data, generate)?;
-        let Some(interface) = self.netifs.at_mut(hop.netif) else {
-            return Err(Rejected::new(Error::Route, frame));
-        };
-        if link_len > 0
-            && let Ok(bytes) = frame.payload_mut()
-        {
-            interface.write_link_header(bytes, station, EtherType::IPV4);
-        }
-        let queued = match waiting_at {
-            None => interface.enqueue(frame, hop.cast == Cast::Unicast),
-            Some(position) => self.wait_for_neighbour(position, frame),
-        };
-        if let Err((error, frame)) = queued {
-            return Err(strip(error, frame, link_len + own_len));
-        }
-        count!(self.counters.ip.sent);
-        if waiting_at.is_none() {
-            count!(self.counters.link.sent);
-        }
-        Ok(())
     }
 
+    /// Sends to a group that this host may be a member of itself, and listens to it there [RFC 1112 §6.1].
     #[cold]
-    fn ipv4_send_to_ourselves(
+    pub(crate) fn ipv4_send_and_loop(
         &mut self,
         hop: &Hop,
         send: Option<&Send>,
         transport: &[u8],
         data: Pbuf,
     ) -> Result<(), Rejected> {
-        let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
-        let packet = self.ipv4_with_headers(0, send, transport, data, true)?;
-        match self.loop_back(hop.netif, packet) {
-            Ok(()) => {
-                count!(self.counters.ip.sent);
-                Ok(())
+        if self.groups.contains(&self.hash_key, hop.netif as u32, hop.destination) {
+            let local = Hop { local: true, ..*hop };
+            if let Err(rejected) = self.ipv4_send(&local, send, transport, data.clone()) {
+                return Err(Rejected::new(rejected.error, data));
             }
-            Err((error, packet)) => Err(strip(error, packet, own_len)),
         }
+        self.ipv4_send(hop, send, transport, data)
     }
 
-    /// Puts room for the link's header, the IP header and the transport header in front of data, and writes the
-    /// latter two.
+    /// Sends by the device, to a station on its link.
     #[inline]
-    fn ipv4_with_headers(
+    fn ipv4_send_to(
         &mut self,
-        link_len: usize,
+        station: MacAddr,
+        hop: &Hop,
         send: Option<&Send>,
         transport: &[u8],
-        mut data: Pbuf,
-        checksum: bool,
-    ) -> Result<Pbuf, Rejected> {
-        let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
-        let total_len = own_len + data.len();
-        let headers_len = link_len + own_len;
-        let chained = data.payload().len() != data.len();
-        if (chained && data.needs_copy()) || data.add_header(headers_len).is_err() {
-            data = self.with_header_segment(data)?;
-            if let Err(error) = data.add_header(headers_len) {
-                return Err(Rejected::new(error, data));
-            }
-        }
-        let headers = match data.payload_mut() {
-            Ok(bytes) => &mut bytes[..headers_len],
-            Err(error) => return Err(Rejected::new(error, data)),
+        data: Pbuf,
+    ) -> Result<(), Rejected> {
+        let Some(interface) = self.netifs.at_mut(hop.netif) else {
+            return Err(Rejected::new(Error::Route, data));
         };
-        if let Some(send) = send
-            && let Some((ip_header, transport_header)) =
-                headers[link_len..].split_first_chunk_mut::<HEADER_LEN>()
-        {
-            transport_header.copy_from_slice(transport);
-            let fields = Ipv4Fields {
-                tos: send.tos,
-                total_len: total_len as u16,
-                identification: self.identification.next(),
-                dont_fragment: false,
-                more_fragments: false,
-                fragment_offset: 0,
-                ttl: send.ttl,
-                protocol: send.protocol,
-                source: send.source,
-                destination: send.destination,
-            };
-            write_header(ip_header, &fields);
-            if !checksum {
-                ip_header[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].fill(0);
-            }
+        if !interface.has_room() {
+            count!(self.counters.ip.queue_full);
+            return Err(Rejected::new(Error::WouldBlock, data));
         }
-        Ok(data)
+        let link = Some((&*interface, station));
+        let frame = match with_headers(&self.memory, &mut self.identification, link, send, transport, data) {
+            Ok(frame) => frame,
+            Err(rejected) => return Err(self.ipv4_out_of_memory(rejected)),
+        };
+        if let Err((error, frame)) = interface.enqueue(frame, hop.cast == Cast::Unicast) {
+            return Err(strip(error, frame, interface.link_header_len(), send, transport));
+        }
+        count!(self.counters.ip.sent);
+        count!(self.counters.link.sent);
+        Ok(())
     }
 
-    /// Puts a segment for headers before data that has no room for them: shared or read-only bytes. Bytes that may
-    /// change behind our back are copied, as the frame is going to wait in a queue.
+    /// Sends to ourselves, or to a neighbour other than the last one: where its station is not known, the packet
+    /// waits.
     #[cold]
-    fn with_header_segment(&mut self, data: Pbuf) -> Result<Pbuf, Rejected> {
-        let data = data.into_owned().map_err(|(error, data)| Rejected::new(error, data))?;
-        let mut head = match self.small_pbuf(Layer::Ip, MAX_TRANSPORT) {
-            Ok(head) => head,
-            Err(error) => {
-                count!(self.counters.ip.memory);
-                return Err(Rejected::new(error, data));
+    fn ipv4_send_slowly(
+        &mut self,
+        hop: &Hop,
+        send: Option<&Send>,
+        transport: &[u8],
+        data: Pbuf,
+    ) -> Result<(), Rejected> {
+        let waits_at = if hop.local {
+            None
+        } else {
+            match self.resolve(hop.netif, hop.next) {
+                Ok(Resolution::Known(station)) => {
+                    return self.ipv4_send_to(station, hop, send, transport, data);
+                }
+                Ok(Resolution::Wait(position)) => Some(position),
+                Err(error) => return Err(Rejected::new(error, data)),
             }
         };
-        if head.remove_header(MAX_TRANSPORT).is_err() {
-            return Err(Rejected::new(Error::Buffer, data));
+        let interface = self.netifs.at(hop.netif);
+        let link = interface.filter(|_| !hop.local).map(|interface| (interface, MacAddr::ZERO));
+        let link_len = link.map_or(0, |(interface, _)| interface.link_header_len());
+        let packet = match with_headers(&self.memory, &mut self.identification, link, send, transport, data) {
+            Ok(packet) => packet,
+            Err(rejected) => return Err(self.ipv4_out_of_memory(rejected)),
+        };
+        let kept = match waits_at {
+            Some(position) => self.wait_for_neighbour(position, packet),
+            None => self.loop_back(hop.netif, packet),
+        };
+        if let Err((error, packet)) = kept {
+            return Err(strip(error, packet, link_len, send, transport));
         }
-        match head.cat(data) {
-            Ok(()) => Ok(head),
-            Err((error, data)) => Err(Rejected::new(error, data)),
+        count!(self.counters.ip.sent);
+        Ok(())
+    }
+
+    #[cold]
+    fn ipv4_out_of_memory(&mut self, rejected: Rejected) -> Rejected {
+        count!(self.counters.ip.memory);
+        rejected
+    }
+}
+
+/// Puts the headers of the link, of IP and of the transport in front of data. A packet without a `link` goes to
+/// ourselves, and has a right checksum whatever the interface.
+#[inline]
+fn with_headers(
+    memory: &Memory,
+    identification: &mut Identification,
+    link: Option<(&Interface, MacAddr)>,
+    send: Option<&Send>,
+    transport: &[u8],
+    mut data: Pbuf,
+) -> Result<Pbuf, Rejected> {
+    let link_len = link.map_or(0, |(interface, _)| interface.link_header_len());
+    let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
+    let headers_len = link_len + own_len;
+    let total_len = own_len + data.len();
+    let chained = data.payload().len() != data.len();
+    if (chained && data.needs_copy()) || data.add_header(headers_len).is_err() {
+        data = with_header_segment(memory, data)?;
+        if let Err(error) = data.add_header(headers_len) {
+            return Err(Rejected::new(error, data));
         }
+    }
+    let (link_header, own_headers) = match data.payload_mut() {
+        Ok(bytes) => bytes[..headers_len].split_at_mut(link_len),
+        Err(error) => return Err(Rejected::new(error, data)),
+    };
+    if let Some(send) = send
+        && let Some((ip_header, transport_header)) = own_headers.split_first_chunk_mut::<HEADER_LEN>()
+    {
+        transport_header.copy_from_slice(transport);
+        let fields = Ipv4Fields {
+            tos: send.tos,
+            total_len: total_len as u16,
+            identification: identification.next(),
+            dont_fragment: false,
+            more_fragments: false,
+            fragment_offset: 0,
+            ttl: send.ttl,
+            protocol: send.protocol,
+            source: send.source,
+            destination: send.destination,
+        };
+        write_header(ip_header, &fields);
+        if link.is_some_and(|(interface, _)| !interface.checksums.contains(Checksums::GENERATE_IP)) {
+            ip_header[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].fill(0);
+        }
+    }
+    if let Some((interface, station)) = link {
+        interface.write_link_header(link_header, station, EtherType::IPV4);
+    }
+    Ok(data)
+}
+
+/// Puts a segment for headers before data that has no room for them: shared or read-only bytes. Bytes that may
+/// change behind our back are copied, as the frame is going to wait in a queue.
+#[cold]
+fn with_header_segment(memory: &Memory, data: Pbuf) -> Result<Pbuf, Rejected> {
+    let data = data.into_owned().map_err(|(error, data)| Rejected::new(error, data))?;
+    let mut head = match small_pbuf(memory, Layer::Ip, MAX_TRANSPORT) {
+        Ok(head) => head,
+        Err(error) => return Err(Rejected::new(error, data)),
+    };
+    if head.remove_header(MAX_TRANSPORT).is_err() {
+        return Err(Rejected::new(Error::Buffer, data));
+    }
+    match head.cat(data) {
+        Ok(()) => Ok(head),
+        Err((error, data)) => Err(Rejected::new(error, data)),
     }
 }
 
 /// Gives data back that was not taken, without the headers that were put before it.
 #[cold]
-fn strip(error: Error, mut frame: Pbuf, headers_len: usize) -> Rejected {
+fn strip(error: Error, mut frame: Pbuf, link_len: usize, send: Option<&Send>, transport: &[u8]) -> Rejected {
+    let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
     // The headers are in the first segment, so this cannot fail.
-    let stripped = frame.remove_header(headers_len);
+    let stripped = frame.remove_header(link_len + own_len);
     debug_assert!(stripped.is_ok());
     Rejected::new(error, frame)
 }

@@ -23,14 +23,15 @@ impl Engine {
     /// Finds the station of a neighbour, and asks for it when it is not known.
     ///
     /// [`Error::WouldBlock`] when too many packets wait already, [`Error::Memory`] when no entry is to be had.
-    #[inline]
     pub(crate) fn resolve(&mut self, netif: usize, address: Ipv4Addr) -> Result<Resolution, Error> {
         if let Some(position) = self.neighbours.find(&self.hash_key, netif, address)
             && let Some(entry) = self.neighbours.touch(position)
         {
             match entry.state {
                 NeighbourState::Reachable | NeighbourState::Static | NeighbourState::Refreshing => {
-                    return Ok(Resolution::Known(entry.mac));
+                    let mac = entry.mac;
+                    self.neighbours.remember(position);
+                    return Ok(Resolution::Known(mac));
                 }
                 NeighbourState::Stale => {
                     let mac = entry.mac;

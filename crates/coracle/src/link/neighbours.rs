@@ -28,7 +28,7 @@ pub enum NeighbourState {
     Static,
 }
 
-/// An entry of the neighbour cache, as `arp_entries` shows it.
+/// An entry of the neighbour cache, as [`Stack::neighbours`](crate::Stack::neighbours) shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Neighbour {
     /// The interface that it is behind.
@@ -56,37 +56,58 @@ pub(crate) struct Entry {
     pub(crate) pending: PbufQueue,
 }
 
+/// A neighbour whose station is known and needs no confirmation, in use.
+#[derive(Clone, Copy)]
+struct Recent {
+    netif: u32,
+    address: Ipv4Addr,
+    mac: MacAddr,
+}
+
 /// The neighbours of all interfaces.
 pub(crate) struct Neighbours {
     slots: Slots<Entry>,
     index: Index,
     hand: usize,
-    /// The entry that was found last: most packets go where the last one went.
-    recent: usize,
+    /// The station that was resolved last: most packets go where the last one went. Forgotten whenever any entry
+    /// may change.
+    recent: Option<Recent>,
     pub(crate) pending: usize,
 }
 
 impl Neighbours {
     pub(crate) fn new(arena: &mut Arena, capacity: usize) -> Result<Self, Error> {
         let slots = Slots::new(arena, capacity)?;
-        Ok(Self { slots, index: Index::new(arena, capacity)?, hand: 0, recent: 0, pending: 0 })
+        Ok(Self { slots, index: Index::new(arena, capacity)?, hand: 0, recent: None, pending: 0 })
     }
 
     fn hash(key: &HashKey, netif: usize, address: Ipv4Addr) -> u32 {
         key.hash(u64::from(address.to_bits()), netif as u64)
     }
 
+    /// The station of a neighbour, if it is the one that was [remembered](Self::remember) last.
     #[inline]
-    pub(crate) fn find(&mut self, key: &HashKey, netif: usize, address: Ipv4Addr) -> Option<usize> {
+    pub(crate) fn recent(&self, netif: usize, address: Ipv4Addr) -> Option<MacAddr> {
+        self.recent
+            .filter(|recent| recent.address == address && recent.netif == netif as u32)
+            .map(|recent| recent.mac)
+    }
+
+    /// Keeps the station of an entry at hand until any entry may change.
+    pub(crate) fn remember(&mut self, position: usize) {
+        self.recent = self.slots.at(position).map(|entry| Recent {
+            netif: entry.netif,
+            address: entry.address,
+            mac: entry.mac,
+        });
+    }
+
+    pub(crate) fn find(&self, key: &HashKey, netif: usize, address: Ipv4Addr) -> Option<usize> {
         let is_it = |entry: &Entry| entry.address == address && entry.netif == netif as u32;
-        if self.slots.at(self.recent).is_some_and(is_it) {
-            return Some(self.recent);
-        }
         let mut at = self.index.first(Self::hash(key, netif, address));
         while at != NONE {
             if self.slots.at(at as usize).is_some_and(is_it) {
-                self.recent = at as usize;
-                return Some(self.recent);
+                return Some(at as usize);
             }
             at = self.index.next(at);
         }
@@ -98,13 +119,12 @@ impl Neighbours {
         self.slots.at(position)
     }
 
-    #[inline]
     pub(crate) fn at_mut(&mut self, position: usize) -> Option<&mut Entry> {
+        self.recent = None;
         self.slots.at_mut(position)
     }
 
     /// Marks an entry as used, so that it stays, and tells its state.
-    #[inline]
     pub(crate) fn touch(&mut self, position: usize) -> Option<&Entry> {
         let entry = self.slots.at_mut(position)?;
         entry.used = true;
@@ -130,6 +150,7 @@ impl Neighbours {
 
     /// Takes an entry out; what waited for it is the caller's.
     pub(crate) fn remove(&mut self, key: &HashKey, position: usize) -> Option<Entry> {
+        self.recent = None;
         let slot = self.slots.key_at(position)?;
         let entry = self.slots.remove(slot)?;
         self.index.remove(Self::hash(key, entry.netif as usize, entry.address), position as u32);
@@ -147,6 +168,8 @@ impl Neighbours {
 
     /// Who gives way in a full table: the next entry under the hand that was not used since it last came by.
     pub(crate) fn victim(&mut self) -> Option<usize> {
+        // So that the next packet to it says again that it is used.
+        self.recent = None;
         for _ in 0..2 * self.slots.capacity() {
             self.hand = if self.hand + 1 < self.slots.capacity() { self.hand + 1 } else { 0 };
             match self.slots.at_mut(self.hand) {

@@ -25,6 +25,7 @@ pub(crate) struct RawPcb {
     pub(crate) tos: u8,
     pub(crate) multicast_ttl: u8,
     pub(crate) multicast_netif: Option<NetifHandle>,
+    pub(crate) multicast_loop: bool,
     pub(crate) broadcast: bool,
     /// What is sent begins with its own IP header.
     pub(crate) header_included: bool,
@@ -114,6 +115,7 @@ impl Engine {
             tos: 0,
             multicast_ttl: 1,
             multicast_netif: None,
+            multicast_loop: false,
             broadcast: false,
             header_included: false,
             checksum_offset: None,
@@ -204,10 +206,16 @@ impl Engine {
 
     fn raw_try_send(&mut self, key: Key, target: &Target, mut data: Pbuf) -> Result<(), Rejected> {
         match self.raw_prepare(key, target, &mut data) {
-            Ok((hop, Some(send))) => self.ipv4_send(&hop, Some(&send), &[], data),
-            Ok((hop, None)) => self.ipv4_send(&hop, None, &[], data),
+            Ok((hop, send)) if hop.cast == Cast::Multicast && self.raw_loops(key) => {
+                self.ipv4_send_and_loop(&hop, send.as_ref(), &[], data)
+            }
+            Ok((hop, send)) => self.ipv4_send(&hop, send.as_ref(), &[], data),
             Err(error) => Err(Rejected::new(error, data)),
         }
+    }
+
+    fn raw_loops(&self, key: Key) -> bool {
+        self.raw.slots.get(key).is_some_and(|pcb| pcb.multicast_loop)
     }
 
     /// What a packet of a control block needs to be sent: its way, and its header unless it has one of its own.
@@ -238,7 +246,7 @@ impl Engine {
         }
         send.source = match target.source.or(bound) {
             Some(source) => self.ipv4_own_source(&hop, source)?,
-            None => self.ipv4_source(&hop)?,
+            None => hop.source.ok_or(Error::Route)?,
         };
         if let Some(offset) = checksum_offset {
             put_checksum(data, offset.into())?;

@@ -58,6 +58,7 @@ impl Engine {
         let class = if local.ip().is_unspecified() { Class::Wildcard } else { Class::Specific };
         self.udp_change(key, |pcb| {
             pcb.class = class;
+            pcb.bound = *local.ip();
             pcb.flow.local = SocketAddrV4::new(*local.ip(), port);
         });
         Ok(())
@@ -71,6 +72,7 @@ impl Engine {
         }
         self.udp_change(key, |pcb| {
             pcb.class = Class::CatchAll;
+            pcb.bound = Ipv4Addr::UNSPECIFIED;
             pcb.flow.local = UNBOUND;
         });
         Ok(())
@@ -97,7 +99,7 @@ impl Engine {
         })
     }
 
-    /// A free port of the ephemeral range, from a random one on [RFC 6056 §3.3.1]; [`Error::Buffer`] when all are
+    /// A free port of the ephemeral range, from a random one on [RFC 6056 §3.3.1]; [`Error::InUse`] when all are
     /// taken, as in lwIP.
     fn udp_free_port(&mut self, address: Ipv4Addr, lite: bool) -> Result<u16, Error> {
         let (first, last) = self.config.ephemeral_ports;
@@ -112,7 +114,7 @@ impl Engine {
                     !(local == address || local.is_unspecified() || address.is_unspecified())
                 })
             })
-            .ok_or(Error::Buffer)
+            .ok_or(Error::InUse)
     }
 
     /// Sets the peer: datagrams go there by default, and are taken from there only.
@@ -128,7 +130,7 @@ impl Engine {
             return Err(Error::Value);
         }
         if local.ip().is_unspecified() {
-            local.set_ip(self.ipv4_source(&hop)?);
+            local.set_ip(hop.source.ok_or(Error::Route)?);
         }
         if local.port() == 0 {
             local.set_port(self.udp_free_port(*local.ip(), lite)?);
@@ -151,15 +153,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends a connection; the port stays bound, to every address, as in lwIP the interface is let go too.
+    /// Ends a connection; the port stays bound, to the address that it was bound to before. The interface is let go,
+    /// as in lwIP.
     pub(crate) fn udp_disconnect(&mut self, key: Key) -> Result<(), Error> {
         let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
         if pcb.class != Class::Connected {
             return Err(Error::NotConnected);
         }
         self.udp_change(key, |pcb| {
-            pcb.class = Class::Wildcard;
-            pcb.flow.local.set_ip(Ipv4Addr::UNSPECIFIED);
+            pcb.class = if pcb.bound.is_unspecified() { Class::Wildcard } else { Class::Specific };
+            pcb.flow.local.set_ip(pcb.bound);
             pcb.flow.remote = UNBOUND;
             pcb.netif = None;
         });
@@ -181,7 +184,12 @@ impl Engine {
             if let Some(key) = self.udp.slots.key_at(position)
                 && self.udp.slots.at(position).is_some_and(|pcb| *pcb.flow.local.ip() == old)
             {
-                self.udp_change(key, |pcb| pcb.flow.local.set_ip(new));
+                self.udp_change(key, |pcb| {
+                    pcb.flow.local.set_ip(new);
+                    if pcb.bound == old {
+                        pcb.bound = new;
+                    }
+                });
             }
         }
     }

@@ -69,6 +69,8 @@ pub(crate) struct Coverage {
 pub(crate) struct UdpPcb {
     pub(crate) flow: Flow,
     pub(crate) class: Class,
+    /// The address that the application bound it to, which a connection may have made more specific.
+    bound: Ipv4Addr,
     pub(crate) netif: Option<NetifHandle>,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
@@ -90,6 +92,7 @@ impl UdpPcb {
         Self {
             flow: Flow { local: UNBOUND, remote: UNBOUND, lite },
             class: Class::Unbound,
+            bound: Ipv4Addr::UNSPECIFIED,
             netif: None,
             ttl,
             tos: 0,

@@ -39,7 +39,9 @@ impl Engine {
     pub(crate) fn udp_send(&mut self, key: Key, to: &Addressing, data: Pbuf) -> Result<(), Rejected> {
         let lite = self.udp.slots.get(key).is_some_and(|pcb| pcb.flow.lite);
         let sent = match self.udp_prepare(key, to, &data) {
-            Ok(prepared) if prepared.multicast_loop => self.udp_send_and_loop(&prepared, data),
+            Ok(prepared) if prepared.multicast_loop => {
+                self.ipv4_send_and_loop(&prepared.hop, Some(&prepared.send), &prepared.header, data)
+            }
             Ok(prepared) => self.ipv4_send(&prepared.hop, Some(&prepared.send), &prepared.header, data),
             Err(error) => Err(Rejected::new(error, data)),
         };
@@ -91,29 +93,13 @@ impl Engine {
         }
         let source = match source {
             Some(source) => self.ipv4_own_source(&hop, source)?,
-            None => self.ipv4_source(&hop)?,
+            None => hop.source.ok_or(Error::Route)?,
         };
         let protocol = if lite { protocol::UDP_LITE } else { protocol::UDP };
         let send = Send { source, destination: *remote.ip(), protocol, ttl, tos };
-        let interface = self.netifs.at(hop.netif).ok_or(Error::Route)?;
-        let checksum = interface.checksums.contains(Checksums::GENERATE_UDP) && !no_checksum;
+        let checksum = hop.checksums.contains(Checksums::GENERATE_UDP) && !no_checksum;
         let header = header(&send, (source_port, remote.port()), data, lite.then_some(coverage), checksum);
         Ok(Prepared { hop, send, header, multicast_loop })
-    }
-
-    /// Sends to a group that this host may be a member of itself, and listens to it there [RFC 1112 §6.1].
-    #[cold]
-    fn udp_send_and_loop(&mut self, prepared: &Prepared, data: Pbuf) -> Result<(), Rejected> {
-        let netif = prepared.hop.netif;
-        if !self.groups.contains(&self.hash_key, netif as u32, prepared.send.destination) {
-            return self.ipv4_send(&prepared.hop, Some(&prepared.send), &prepared.header, data);
-        }
-        let copy = data.clone();
-        let local = Hop { local: true, ..prepared.hop };
-        if let Err(rejected) = self.ipv4_send(&local, Some(&prepared.send), &prepared.header, copy) {
-            return Err(Rejected::new(rejected.error, data));
-        }
-        self.ipv4_send(&prepared.hop, Some(&prepared.send), &prepared.header, data)
     }
 }
 
