@@ -4,6 +4,7 @@
 
 mod process;
 mod setup;
+mod size;
 mod test;
 
 use std::env;
@@ -17,6 +18,7 @@ usage: cargo xtask TASK
   setup           install what the other tasks need and this machine lacks
   demo [ARG…]     set up, build the coracle program and run it
   test [STEP…]    set up and run every check, or only these steps; `test list` names them
+  size [N]        flash and memory of the bare-metal images, and their N (or 20) largest functions
   bench [ARG…]    measure Coracle beside smoltcp and lwIP; ARG as for `coracle-bench report`";
 
 fn main() -> ExitCode {
@@ -45,6 +47,10 @@ fn run(words: &[&str]) -> Result<(), Failure> {
             Ok(())
         }
         ["test", ref steps @ ..] => test::run(steps),
+        ["size"] => size::run(20),
+        ["size", count] => {
+            size::run(count.parse().map_err(|_| Failure::new(format!("not a number: {count}")))?)
+        }
         ["bench", ref arguments @ ..] => process::cargo(["run", "--release", "--package", "coracle-bench"])
             .args(["--", "report"])
             .args(arguments)

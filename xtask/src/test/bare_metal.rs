@@ -2,9 +2,6 @@
 
 use crate::process::{Failure, cargo};
 
-/// The folder of the images for bare metal.
-pub(super) const FIRMWARE: &str = "firmware";
-
 /// A target, and the features that the core crates need there.
 const TARGETS: [(&str, &[&str]); 3] = [
     ("thumbv7em-none-eabihf", &[]),

@@ -10,7 +10,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use crate::process::{Failure, cargo};
-use crate::setup;
+use crate::{setup, size};
 
 /// One check.
 struct Step {
@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     step("lint", "clippy finds nothing", source::lint),
     step("docs", "the documentation builds without a warning", source::docs),
     step("no_std", "the core crates build for bare metal without an allocator", bare_metal::build),
+    step("size", "the bare-metal images fit into the flash that they may have", || size::run(0)),
     step("miri", "no undefined behaviour in the memory crate's tests", miri::run),
     step("fuzz", "every fuzz target: its corpus, then new inputs for a while", fuzz::run),
     step("budgets", "instructions counted against the budgets", budgets),

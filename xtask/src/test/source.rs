@@ -1,10 +1,10 @@
 //! Checks of the source as text.
 
-use super::bare_metal::FIRMWARE;
 use crate::process::{Failure, cargo};
+use crate::size::firmware;
 
 /// Folders with workspaces of their own.
-const APART: [&str; 2] = ["fuzz", FIRMWARE];
+const APART: [&str; 2] = ["fuzz", "firmware"];
 
 pub(super) fn format() -> Result<(), Failure> {
     cargo(["fmt", "--all", "--check"]).run()?;
@@ -12,7 +12,8 @@ pub(super) fn format() -> Result<(), Failure> {
 }
 
 pub(super) fn lint() -> Result<(), Failure> {
-    cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]).run()
+    cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]).run()?;
+    firmware("clippy").args(["--", "--deny", "warnings"]).run()
 }
 
 pub(super) fn docs() -> Result<(), Failure> {
