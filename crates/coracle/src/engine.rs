@@ -16,7 +16,7 @@ use crate::ip::output::Hop;
 use crate::ip::packet::PacketInfo;
 use crate::ip::route::Routes;
 use crate::link::neighbours::Neighbours;
-use crate::netif::{Interface, Medium, NetifHandle};
+use crate::netif::{Checksums, Interface, Medium, NetifHandle};
 use crate::random::{HashKey, Identification, Random};
 use crate::raw::RawTable;
 use crate::table::{Index, Key, Slots};
@@ -72,6 +72,8 @@ pub(crate) struct Engine {
     pub(crate) turns: usize,
     /// Packets of ours that a neighbour did not ask for in time.
     pub(crate) undeliverable: PbufQueue,
+    /// The checksums that are to be checked in the packet that is being delivered.
+    pub(crate) checks: Checksums,
     /// The packet that is being delivered.
     pub(crate) current: Option<PacketInfo>,
     /// Who sent the datagram that is being delivered to many.
@@ -123,6 +125,7 @@ impl Engine {
             deferred: PbufQueue::new(),
             turns: 0,
             undeliverable: PbufQueue::new(),
+            checks: Checksums::NONE,
             current: None,
             group_from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
             more: None,

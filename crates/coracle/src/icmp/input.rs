@@ -18,7 +18,7 @@ use crate::netif::Checksums;
 const QUOTE: usize = 68;
 
 impl Engine {
-    pub(crate) fn icmp_input(&mut self, info: PacketInfo, mut packet: Pbuf) -> Option<Event> {
+    pub(crate) fn icmp_input(&mut self, info: &PacketInfo, mut packet: Pbuf) -> Option<Event> {
         count!(self.counters.icmp.received);
         let netif = info.netif.0.index as usize;
         let header_len = usize::from(info.header_len);
@@ -32,20 +32,19 @@ impl Engine {
             return self.drop_malformed(netif);
         };
         let (kind, code, mtu, pointer) = (header.kind, header.code, header.mtu(), header.pointer());
-        let check = self.netifs.at(netif)?.checksums.contains(Checksums::CHECK_ICMP) && !self.raw.trusted;
-        if check && !message_sum(&packet, header_len).verifies() {
+        if self.checks.contains(Checksums::CHECK_ICMP) && !message_sum(&packet, header_len).verifies() {
             count!(self.counters.icmp.bad_checksum);
             return self.drop_malformed(netif);
         }
         count!(self.counters.ip.delivered);
         match kind {
             icmpv4::ECHO_REQUEST if code == 0 => {
-                self.icmp_echo(&info, packet);
+                self.icmp_echo(info, packet);
                 None
             }
             icmpv4::DESTINATION_UNREACHABLE | icmpv4::TIME_EXCEEDED | icmpv4::PARAMETER_PROBLEM => {
                 let kind = error_kind(kind, code, mtu, pointer);
-                self.icmp_error_input(&info, &packet, kind)
+                self.icmp_error_input(info, &packet, kind)
             }
             // Replies are the raw control blocks'. Source quench [RFC 6633 §3], redirects, timestamps and address
             // masks change nothing [1122-ICMP-1, 1122-ICMP-11, 6633-1].

@@ -11,8 +11,16 @@ use crate::counters::count;
 use crate::engine::{Engine, LINK_GROUP};
 use crate::event::Event;
 use crate::icmp::is_one_host;
-use crate::netif::{Checksums, Interface, Medium};
+use crate::netif::{Checksums, Interface, Medium, NetifHandle};
 use crate::table::NONE;
+
+/// Why a well-formed packet is not taken.
+#[derive(Clone, Copy)]
+enum Refused {
+    NotForUs,
+    BadSource,
+    LinkBroadcast,
+}
 
 impl Engine {
     /// Takes an IP packet. One that is `looped` comes from ourselves: its addresses and checksum are true.
@@ -32,16 +40,18 @@ impl Engine {
             }
             Err(why) => return self.ipv4_malformed(netif, why),
         };
-        let interface = self.netifs.at(netif)?;
+        let (key, interface) = self.netifs.entry_at(netif)?;
         let (header_len, total_len) = (header.header_len(), header.total_len());
+        self.checks = if looped { Checksums::NONE } else { interface.checksums };
         // [1122-IP-2]
-        let check = !looped && interface.checksums.contains(Checksums::CHECK_IP);
-        if check && !ipv4::header_checksum_ok(&packet.payload()[..header_len]) {
+        if self.checks.contains(Checksums::CHECK_IP)
+            && !ipv4::header_checksum_ok(&packet.payload()[..header_len])
+        {
             count!(self.counters.ip.bad_checksum);
             return self.drop_malformed(netif);
         }
         let mut info = PacketInfo {
-            netif: self.netif_handle(netif)?,
+            netif: NetifHandle(key),
             source: header.source(),
             destination: header.destination(),
             destination_port: 0,
@@ -56,12 +66,16 @@ impl Engine {
         if total_len > packet.len() {
             return self.ipv4_malformed(netif, Malformed::Length);
         }
+        let link_group = packet.flags().intersects(LINK_GROUP);
+        info.cast = match self.ipv4_accept(interface, &info, link_group, looped) {
+            Ok(cast) => cast,
+            Err(why) => return self.ipv4_refuse(netif, why),
+        };
         // Padding goes; this fails only when the bytes are shared and no reference is left.
         if total_len < packet.len() && packet.truncate(total_len).is_err() {
             count!(self.counters.ip.memory);
             return None;
         }
-        info.cast = self.ipv4_accept(netif, &info, packet.flags().intersects(LINK_GROUP), looped)?;
         if header_len > ipv4::HEADER_LEN && !self.ipv4_options_ok(&info, &packet) {
             return None;
         }
@@ -70,7 +84,12 @@ impl Engine {
             return None;
         }
         self.current = Some(info);
-        self.ipv4_deliver(info, packet, looped)
+        self.raw.begin();
+        if self.raw.is_wanted(info.protocol) {
+            self.raw_input(&info, packet)
+        } else {
+            self.ipv4_protocol(&info, packet)
+        }
     }
 
     /// Makes the first bytes of a packet contiguous.
@@ -96,47 +115,53 @@ impl Engine {
         self.drop_malformed(netif)
     }
 
-    /// Whether a packet may come from where it says, and is for us; counts it when not.
+    /// Whether a packet is for us, and may come from where it says.
     #[inline]
     fn ipv4_accept(
-        &mut self,
-        netif: usize,
+        &self,
+        interface: &Interface,
         info: &PacketInfo,
         link_group: bool,
         looped: bool,
-    ) -> Option<Cast> {
-        let interface = self.netifs.at(netif)?;
-        let cast = self.ipv4_cast(netif, interface, info.destination);
-        if looped {
-            return cast;
-        }
-        let Some(cast) = cast else {
-            count!(self.counters.ip.not_for_us);
-            return None;
+    ) -> Result<Cast, Refused> {
+        let cast = if info.destination == interface.ipv4.address && interface.has_address() {
+            Cast::Unicast
+        } else {
+            self.ipv4_cast(info.netif, interface, info.destination).ok_or(Refused::NotForUs)?
         };
+        if looped {
+            return Ok(cast);
+        }
         if !self.is_source(interface, info.source, cast) {
-            count!(self.counters.ip.bad_source);
-            return self.drop_malformed(netif);
+            return Err(Refused::BadSource);
         }
         // [RFC 1122 §3.3.6] A unicast packet in a broadcast frame is somebody's mistake or attack.
         if link_group && cast == Cast::Unicast {
-            count!(self.counters.ip.link_broadcast);
-            return None;
+            return Err(Refused::LinkBroadcast);
         }
-        Some(cast)
+        Ok(cast)
     }
 
-    /// Whether an address is ours on an interface, and of what kind.
-    #[inline]
-    fn ipv4_cast(&self, netif: usize, interface: &Interface, address: Ipv4Addr) -> Option<Cast> {
-        if address == interface.ipv4.address && interface.has_address() {
-            return Some(Cast::Unicast);
+    #[cold]
+    fn ipv4_refuse<T>(&mut self, netif: usize, why: Refused) -> Option<T> {
+        match why {
+            Refused::NotForUs => count!(self.counters.ip.not_for_us),
+            Refused::LinkBroadcast => count!(self.counters.ip.link_broadcast),
+            Refused::BadSource => {
+                count!(self.counters.ip.bad_source);
+                return self.drop_malformed(netif);
+            }
         }
+        None
+    }
+
+    /// Whether an address that is not the interface's is ours there, and of what kind.
+    fn ipv4_cast(&self, netif: NetifHandle, interface: &Interface, address: Ipv4Addr) -> Option<Cast> {
         if interface.is_broadcast(address) {
             return Some(Cast::Broadcast);
         }
         if address.is_multicast() {
-            let member = self.groups.contains(&self.hash_key, netif as u32, address);
+            let member = self.groups.contains(&self.hash_key, netif.0.index, address);
             return member.then_some(Cast::Multicast);
         }
         let loopback = interface.medium == Medium::Loopback;
@@ -203,27 +228,17 @@ impl Engine {
         true
     }
 
-    /// Hands a packet to raw control blocks first, then to its protocol.
-    fn ipv4_deliver(&mut self, info: PacketInfo, packet: Pbuf, looped: bool) -> Option<Event> {
-        self.raw.begin(looped);
-        if self.raw.is_wanted(info.protocol) {
-            self.raw_input(info, packet)
-        } else {
-            self.ipv4_protocol(info, packet)
-        }
-    }
-
     /// Hands a packet to its protocol, after the raw control blocks.
-    pub(crate) fn ipv4_protocol(&mut self, info: PacketInfo, packet: Pbuf) -> Option<Event> {
+    #[inline]
+    pub(crate) fn ipv4_protocol(&mut self, info: &PacketInfo, packet: Pbuf) -> Option<Event> {
         match info.protocol {
-            protocol::UDP => self.udp_input(info, packet, false),
-            protocol::UDP_LITE => self.udp_input(info, packet, true),
+            protocol::UDP | protocol::UDP_LITE => self.udp_input(info, packet),
             protocol::ICMP => self.icmp_input(info, packet),
             _ => {
                 if !self.raw.was_claimed() {
                     count!(self.counters.ip.unknown_protocol);
                     let code = icmpv4::unreachable::PROTOCOL;
-                    self.icmp_send_error(&info, &packet, icmpv4::DESTINATION_UNREACHABLE, code, [0; 4]);
+                    self.icmp_send_error(info, &packet, icmpv4::DESTINATION_UNREACHABLE, code, [0; 4]);
                 }
                 None
             }

@@ -259,6 +259,10 @@ impl Engine {
         data: Pbuf,
     ) -> Result<(), Rejected> {
         let waits_at = if hop.local {
+            if self.looped.len() >= self.config.backlog {
+                count!(self.counters.ip.queue_full);
+                return Err(Rejected::new(Error::WouldBlock, data));
+            }
             None
         } else {
             match self.resolve(hop.netif, hop.next) {

@@ -48,15 +48,13 @@ pub(crate) struct RawTable {
     /// The control block that comes after the one that has the present packet, if it is still there.
     next: Option<Key>,
     claimed: bool,
-    /// The present packet came from ourselves: its checksums need no look.
-    pub(crate) trusted: bool,
 }
 
 impl RawTable {
     pub(crate) fn new(arena: &mut Arena, capacity: usize) -> Result<Self, Error> {
         let slots = Slots::new(arena, capacity)?;
         let index = Index::new(arena, capacity)?;
-        Ok(Self { slots, index, next: None, claimed: false, trusted: false })
+        Ok(Self { slots, index, next: None, claimed: false })
     }
 
     /// Whether any control block may want packets of a protocol.
@@ -73,8 +71,7 @@ impl RawTable {
 
     /// Forgets the packet before.
     #[inline]
-    pub(crate) fn begin(&mut self, trusted: bool) {
-        self.trusted = trusted;
+    pub(crate) fn begin(&mut self) {
         self.claimed = false;
     }
 
@@ -132,8 +129,8 @@ impl Engine {
 
     /// Offers a packet to the raw control blocks of its protocol.
     #[cold]
-    pub(crate) fn raw_input(&mut self, info: PacketInfo, packet: Pbuf) -> Option<Event> {
-        let first = self.raw.find(self.raw.index.first(hash(info.protocol)), |pcb| pcb.takes(&info));
+    pub(crate) fn raw_input(&mut self, info: &PacketInfo, packet: Pbuf) -> Option<Event> {
+        let first = self.raw.find(self.raw.index.first(hash(info.protocol)), |pcb| pcb.takes(info));
         self.raw_offer(info, packet, first)
     }
 
@@ -155,14 +152,15 @@ impl Engine {
             return None;
         }
         let next = self.raw.next.take().filter(|&key| self.raw.slots.get(key).is_some()).map(|key| key.index);
-        self.raw_offer(info, packet, next)
+        self.raw_offer(&info, packet, next)
     }
 
-    fn raw_offer(&mut self, info: PacketInfo, packet: Pbuf, pcb: Option<u32>) -> Option<Event> {
+    #[cold]
+    fn raw_offer(&mut self, info: &PacketInfo, packet: Pbuf, pcb: Option<u32>) -> Option<Event> {
         let Some(pcb) = pcb else {
             return self.ipv4_protocol(info, packet);
         };
-        let next = self.raw.find(self.raw.index.next(pcb), |pcb| pcb.takes(&info));
+        let next = self.raw.find(self.raw.index.next(pcb), |pcb| pcb.takes(info));
         self.raw.next = next.and_then(|next| self.raw.slots.key_at(next as usize));
         self.raw.claimed = true;
         count!(self.counters.raw.offered);

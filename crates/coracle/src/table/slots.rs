@@ -92,6 +92,13 @@ impl<T> Slots<T> {
         self.table.get_mut(index)?.value.as_mut()
     }
 
+    /// What is in the slot at a position, with its present name.
+    #[inline]
+    pub(crate) fn entry_at(&self, index: usize) -> Option<(Key, &T)> {
+        let slot = self.table.get(index)?;
+        slot.value.as_ref().map(|value| (Key { index: index as u32, generation: slot.generation }, value))
+    }
+
     /// The present name of what is in the slot at a position.
     #[inline]
     pub(crate) fn key_at(&self, index: usize) -> Option<Key> {

@@ -22,7 +22,9 @@ impl Engine {
         if lite { &mut self.counters.udp_lite } else { &mut self.counters.udp }
     }
 
-    pub(crate) fn udp_input(&mut self, mut info: PacketInfo, mut packet: Pbuf, lite: bool) -> Option<Event> {
+    #[inline]
+    pub(crate) fn udp_input(&mut self, info: &PacketInfo, mut packet: Pbuf) -> Option<Event> {
+        let lite = info.protocol == protocol::UDP_LITE;
         count!(self.udp_counters(lite).received);
         let netif = info.netif.0.index as usize;
         let ip_len = usize::from(info.header_len);
@@ -46,23 +48,24 @@ impl Engine {
             count!(self.counters.ip.memory);
             return None;
         }
-        if !self.udp_checksum_ok(&info, &packet, covered, checksum, lite) {
+        if !self.udp_checksum_ok(info, &packet, covered, checksum) {
             count!(self.udp_counters(lite).bad_checksum);
             return self.drop_malformed(netif);
         }
         count!(self.counters.ip.delivered);
-        info.destination_port = to_port;
-        self.current = Some(info);
+        if let Some(current) = &mut self.current {
+            current.destination_port = to_port;
+        }
         let flow = Flow {
             local: SocketAddrV4::new(info.destination, to_port),
             remote: SocketAddrV4::new(info.source, from_port),
             lite,
         };
         if info.cast != Cast::Unicast {
-            return self.udp_input_group(&info, packet, &flow, covered);
+            return self.udp_input_group(info, packet, &flow, covered);
         }
         let Some(pcb) = self.udp.find(&self.hash_key, &flow, info.netif) else {
-            return self.udp_unclaimed(&info, &packet, lite);
+            return self.udp_unclaimed(info, &packet, lite);
         };
         if lite && !self.udp_covers(pcb, covered) {
             count!(self.counters.udp_lite.low_coverage);
@@ -84,25 +87,16 @@ impl Engine {
 
     /// [1122-UDP-3] A checksum that is there must be right. UDP may leave it out, UDP-Lite may not [RFC 3828 §3.1].
     #[inline]
-    fn udp_checksum_ok(
-        &self,
-        info: &PacketInfo,
-        packet: &Pbuf,
-        covered: usize,
-        checksum: u16,
-        lite: bool,
-    ) -> bool {
-        let interface = self.netifs.at(info.netif.0.index as usize);
-        let check = interface.is_some_and(|interface| interface.checksums.contains(Checksums::CHECK_UDP));
-        if !check || self.raw.trusted {
+    fn udp_checksum_ok(&self, info: &PacketInfo, packet: &Pbuf, covered: usize, checksum: u16) -> bool {
+        if !self.checks.contains(Checksums::CHECK_UDP) {
             return true;
         }
         if checksum == 0 {
-            return !lite;
+            return info.protocol == protocol::UDP;
         }
         let ip_len = usize::from(info.header_len);
-        let number = if lite { protocol::UDP_LITE } else { protocol::UDP };
-        let pseudo = pseudo_v4(info.source, info.destination, number, (packet.len() - ip_len) as u16);
+        let len = (packet.len() - ip_len) as u16;
+        let pseudo = pseudo_v4(info.source, info.destination, info.protocol, len);
         covered_sum(pseudo, packet, ip_len, covered).verifies()
     }
 

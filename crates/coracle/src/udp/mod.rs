@@ -165,10 +165,8 @@ impl UdpTable {
     /// newest first.
     #[inline]
     pub(crate) fn find(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
-        for (class, &population) in CLASSES.into_iter().zip(&self.population) {
-            if population == 0 {
-                continue;
-            }
+        let [connected, specific, wildcard, catch_all] = self.population;
+        let find = |class| {
             let mut at = self.flows.first(flow.hash(key, class));
             while at != NONE {
                 if self.slots.at(at as usize).is_some_and(|pcb| pcb.takes(class, flow, netif)) {
@@ -176,8 +174,25 @@ impl UdpTable {
                 }
                 at = self.flows.next(at);
             }
+            None
+        };
+        // Written out, so that the compiler knows each class.
+        if connected > 0
+            && let Some(pcb) = find(Class::Connected)
+        {
+            return Some(pcb);
         }
-        None
+        if specific > 0
+            && let Some(pcb) = find(Class::Specific)
+        {
+            return Some(pcb);
+        }
+        if wildcard > 0
+            && let Some(pcb) = find(Class::Wildcard)
+        {
+            return Some(pcb);
+        }
+        if catch_all > 0 { find(Class::CatchAll) } else { None }
     }
 
     /// The start of the chain in which those with a flow's local port are, among others.
