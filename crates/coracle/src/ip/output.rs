@@ -82,7 +82,8 @@ impl Engine {
                 netif: netif.0.index as usize,
                 next,
                 cast,
-                local,
+                // The loopback interface has no device: whatever goes there comes back.
+                local: local || interface.medium == Medium::Loopback,
                 stationless: !matches!(interface.medium, Medium::Ethernet(_)),
                 source: if local { Some(destination) } else { self.ipv4_source(interface, destination) },
                 mtu: interface.mtu,
@@ -209,7 +210,7 @@ impl Engine {
         transport: &[u8],
         data: Pbuf,
     ) -> Result<(), Rejected> {
-        if self.groups.contains(&self.hash_key, hop.netif as u32, hop.destination) {
+        if !hop.local && self.groups.contains(&self.hash_key, hop.netif as u32, hop.destination) {
             let local = Hop { local: true, ..*hop };
             if let Err(rejected) = self.ipv4_send(&local, send, transport, data.clone()) {
                 return Err(Rejected::new(rejected.error, data));
