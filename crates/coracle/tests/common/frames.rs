@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use coracle::MacAddr;
 use etherparse::{
-    ArpEthIpv4Packet, ArpOperation, Ethernet2Header, EtherType, Icmpv4Header, Icmpv4Type, IpFragOffset,
+    ArpEthIpv4Packet, ArpOperation, EtherType, Ethernet2Header, Icmpv4Header, Icmpv4Type, IpFragOffset,
     IpNumber, Ipv4Header, SingleVlanHeader, UdpHeader, VlanId, VlanPcp,
 };
 
