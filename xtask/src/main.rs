@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod compliance;
 mod process;
 mod setup;
 mod size;
@@ -18,6 +19,8 @@ usage: cargo xtask TASK
   setup           install what the other tasks need and this machine lacks
   demo [ARG…]     set up, build the coracle program and run it
   test [STEP…]    set up and run every check, or only these steps; `test list` names them
+  compliance [--check]
+                  write docs/compliance.md, or check that it is up to date
   size [N]        flash and memory of the bare-metal images, and their N (or 20) largest functions
   bench [ARG…]    measure Coracle beside smoltcp and lwIP; ARG as for `coracle-bench report`";
 
@@ -51,6 +54,8 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["size", count] => {
             size::run(count.parse().map_err(|_| Failure::new(format!("not a number: {count}")))?)
         }
+        ["compliance"] => compliance::write(),
+        ["compliance", "--check"] => compliance::check(),
         ["bench", ref arguments @ ..] => process::cargo(["run", "--release", "--package", "coracle-bench"])
             .args(["--", "report"])
             .args(arguments)

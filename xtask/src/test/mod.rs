@@ -10,7 +10,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use crate::process::{Failure, cargo};
-use crate::{setup, size};
+use crate::{compliance, setup, size};
 
 /// One check.
 struct Step {
@@ -27,6 +27,7 @@ const STEPS: &[Step] = &[
     step("format", "rustfmt finds nothing to change", source::format),
     step("lint", "clippy finds nothing", source::lint),
     step("docs", "the documentation builds without a warning", source::docs),
+    step("compliance", "docs/compliance.md says what the sources say", compliance::check),
     step("no_std", "the core crates build for bare metal without an allocator", bare_metal::build),
     step("size", "the bare-metal images fit into the flash that they may have", || size::run(0)),
     step("miri", "no undefined behaviour in the memory crate's tests", miri::run),
