@@ -34,7 +34,9 @@ pub(crate) fn run(options: &Demo) -> Result<bool, Failure> {
             Ok(network) => Some(network),
             Err(error) if error.is_unavailable() => {
                 println!("  {error}.");
-                println!("  So here are two Coracle stacks on an in-memory wire instead. To see Linux as the peer takes");
+                println!(
+                    "  So here are two Coracle stacks on an in-memory wire instead. To see Linux as the peer takes"
+                );
                 println!("  root, or a user who may open /dev/net/tun, and the program `ip` (iproute2).\n");
                 None
             }

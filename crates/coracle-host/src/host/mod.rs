@@ -197,18 +197,17 @@ impl<H: Handler> Host<H> {
         let deadline = deadline.map(Instant::as_micros);
         // One device is the rule, and needs no list.
         if let [port] = self.ports.as_mut_slice() {
-            let mut sources = [port.source()];
-            let woke = self.waiter.wait(&mut sources, deadline)?;
-            let [source] = sources;
-            let ready = port::Ready::of(&source);
-            port.set_ready(ready);
+            let mut source = port.source();
+            let woke = self.waiter.wait(core::slice::from_mut(&mut source), deadline)?;
+            let room = source.is_writable();
+            port.found_room(room);
             return Ok(woke);
         }
         let mut sources: Vec<Source<'_>> = self.ports.iter().map(Port::source).collect();
         let woke = self.waiter.wait(&mut sources, deadline)?;
-        let ready: Vec<port::Ready> = sources.iter().map(port::Ready::of).collect();
-        for (port, ready) in self.ports.iter_mut().zip(ready) {
-            port.set_ready(ready);
+        let rooms: Vec<bool> = sources.iter().map(Source::is_writable).collect();
+        for (port, room) in self.ports.iter_mut().zip(rooms) {
+            port.found_room(room);
         }
         Ok(woke)
     }

@@ -77,19 +77,6 @@ pub struct PortCounters {
     pub full: u64,
 }
 
-/// What a sleep found out about a device.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ready {
-    readable: bool,
-    writable: bool,
-}
-
-impl Ready {
-    pub(super) fn of(source: &Source<'_>) -> Self {
-        Self { readable: source.is_readable(), writable: source.is_writable() }
-    }
-}
-
 /// A device, and the interface that it works for.
 pub(super) struct Port {
     pub(super) netif: NetifHandle,
@@ -98,8 +85,6 @@ pub(super) struct Port {
     frame_size: usize,
     layer: coracle::Layer,
     kind: Kind,
-    /// It may have frames.
-    readable: bool,
     /// It has no room for frames.
     full: bool,
     /// It has frames, but there is no buffer for them.
@@ -119,8 +104,8 @@ impl Port {
         let fits = layer.header_room().next_multiple_of(4) + frame_size <= memory.pool_buffer_size();
         let kind = if fits { Kind::Pool } else { Kind::Ram };
         let counters = PortCounters::default();
-        let (readable, full, short, capture) = (true, false, false, None);
-        Self { netif, nic, frame_size, layer, kind, readable, full, short, capture, counters }
+        let (full, short, capture) = (false, false, None);
+        Self { netif, nic, frame_size, layer, kind, full, short, capture, counters }
     }
 
     /// There are frames, but no buffer for them.
@@ -134,9 +119,9 @@ impl Port {
         Source::readable(&self.nic).readable_if(!self.short).writable_if(self.full)
     }
 
-    pub(super) fn set_ready(&mut self, ready: Ready) {
-        self.readable = ready.readable || self.short;
-        self.full &= !ready.writable;
+    /// The sleep has found room in the device, or not.
+    pub(super) fn found_room(&mut self, room: bool) {
+        self.full &= !room;
     }
 
     /// Hands the device's frames to the stack, up to `most`.
@@ -146,9 +131,6 @@ impl Port {
         clock: Clock,
         most: usize,
     ) -> io::Result<()> {
-        if !self.readable {
-            return Ok(());
-        }
         for _ in 0..most {
             let Ok(mut frame) = stack.memory().alloc(self.layer, self.frame_size, self.kind) else {
                 self.counters.shortages += u64::from(!self.short);
