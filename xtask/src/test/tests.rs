@@ -10,13 +10,18 @@ use crate::process::{Failure, cargo};
 /// where tests may be skipped, which they tell in a line each.
 pub(super) fn run() -> Result<(), Failure> {
     let may_skip = env::var_os("CORACLE_ALLOW_SKIP").is_some();
-    if !may_skip && cargo(["nextest", "--version"]).succeeds() {
+    if !may_skip && has_nextest() {
         cargo(["nextest", "run", "--cargo-quiet", "--workspace", "--no-fail-fast"])
             .args(["--status-level", "slow", "--final-status-level", "slow"])
             .run()
     } else {
         cargo(["test", "--quiet", "--workspace", "--no-fail-fast", "--all-targets"]).run()
     }
+}
+
+/// Whether nextest is installed.
+pub(super) fn has_nextest() -> bool {
+    cargo(["nextest", "--version"]).succeeds()
 }
 
 /// The examples in the documentation.
