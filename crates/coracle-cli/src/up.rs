@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::arguments::{Interface, Up};
 use crate::stop::Stop;
 use coracle::{Boxed, Instant, NetifConfig, NetifHandle};
-use coracle_host::{Host, Tap, Tun};
+use coracle_host::{Device, Host, Layer, Tap, Tun};
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -39,12 +39,12 @@ pub(crate) fn start(options: &Up) -> Result<(Host<Boxed>, NetifHandle), Failure>
     let netif = match &options.interface {
         Interface::Tap(name) => {
             let tap = Tap::open(name)?;
-            hint(tap.name(), tap.is_up()?, options);
+            prepare(&tap, options)?;
             host.attach(tap, NetifConfig::ethernet(options.station).ipv4(options.ipv4))?
         }
         Interface::Tun(name) => {
             let tun = Tun::open(name)?;
-            hint(tun.name(), tun.is_up()?, options);
+            prepare(&tun, options)?;
             host.attach(tun, NetifConfig::ip().ipv4(options.ipv4))?
         }
     };
@@ -56,16 +56,23 @@ pub(crate) fn start(options: &Up) -> Result<(Host<Boxed>, NetifHandle), Failure>
     Ok((host, netif))
 }
 
-/// Linux's side is Linux's to set up, so tell how.
-fn hint(name: &str, up: bool, options: &Up) {
-    if up {
-        return;
+/// Linux's side is Linux's to set up, so this tells how; and waits until Linux has seen that it is not alone any more, as
+/// it does not answer before.
+fn prepare<L: Layer>(device: &Device<L>, options: &Up) -> Result<(), Failure> {
+    if device.is_up()? {
+        let start = std::time::Instant::now();
+        while !device.is_running()? && start.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        return Ok(());
     }
     let gateway = options.ipv4.gateway;
     let address = if gateway.is_unspecified() { "ADDRESS".to_owned() } else { gateway.to_string() };
+    let name = device.name();
     println!("{name} is down on Linux's side. To bring it up:");
     println!("    ip address add {address}/{} dev {name}", options.ipv4.prefix_len());
     println!("    ip link set {name} up");
+    Ok(())
 }
 
 /// UDP echo on port 7 [RFC 862]; counts what it answered.

@@ -182,6 +182,17 @@ impl<L: Layer> Device<L> {
         Ok(self.control.is_up(&self.name)?)
     }
 
+    /// Whether the kernel's side is up and has seen that this side is there.
+    ///
+    /// It sees that up to a second after an interface was opened that existed and was up before, and until then drops
+    /// what it is to send.
+    ///
+    /// # Errors
+    /// The interface was removed or renamed.
+    pub fn is_running(&self) -> io::Result<bool> {
+        Ok(self.control.is_running(&self.name)?)
+    }
+
     /// Takes the kernel's side up or down.
     ///
     /// # Errors

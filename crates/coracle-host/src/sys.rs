@@ -19,6 +19,7 @@ pub(crate) const IFF_TAP: u16 = 0x0002;
 pub(crate) const IFF_NO_PI: u16 = 0x1000;
 
 const IFF_UP: u16 = 0x0001;
+const IFF_RUNNING: u16 = 0x0040;
 
 const TUNSETIFF: Opcode = opcode::write::<i32>(b'T', 202);
 const SIOCGIFFLAGS: Opcode = 0x8913;
@@ -88,10 +89,18 @@ impl Control {
         request.update::<SIOCSIFMTU>(&self.0)
     }
 
-    pub(crate) fn is_up(&self, name: &str) -> Result<bool> {
+    fn flags(&self, name: &str) -> Result<u16> {
         let mut request = InterfaceRequest::new(name);
         request.update::<SIOCGIFFLAGS>(&self.0)?;
-        Ok(request.flags() & IFF_UP != 0)
+        Ok(request.flags())
+    }
+
+    pub(crate) fn is_up(&self, name: &str) -> Result<bool> {
+        Ok(self.flags(name)? & IFF_UP != 0)
+    }
+
+    pub(crate) fn is_running(&self, name: &str) -> Result<bool> {
+        Ok(self.flags(name)? & IFF_RUNNING != 0)
     }
 
     pub(crate) fn set_up(&self, name: &str, up: bool) -> Result<()> {

@@ -153,6 +153,21 @@ fn an_interface_vanishes_with_its_device_unless_it_was_there_before() {
 }
 
 #[test]
+fn an_interface_that_was_there_before_runs_some_time_after_it_is_opened() {
+    let Some((namespace, _tap)) = tap() else { return };
+    namespace.ip("tuntap add dev kept mode tap").unwrap();
+    namespace.ip("link set kept up").unwrap();
+    let kept = namespace.open_tap("kept").unwrap();
+    let start = std::time::Instant::now();
+    while !kept.is_running().unwrap() {
+        assert!(start.elapsed().as_secs() < 5);
+        std::thread::yield_now();
+    }
+    kept.set_up(false).unwrap();
+    assert!(!kept.is_running().unwrap());
+}
+
+#[test]
 fn devices_may_be_used_by_several_threads() {
     fn check<T: Send + Sync>() {}
     check::<Tap>();
