@@ -181,7 +181,7 @@ impl<H: Handler> Stack<H> {
     ///
     /// [`Error::Route`] when there is no way; [`Error::Value`] for an address of a family that is not spoken.
     pub fn route(&mut self, destination: IpAddr) -> Result<(NetifHandle, IpAddr), Error> {
-        let hop = self.engine.ipv4_route(ipv4(destination)?, None)?;
+        let hop = *self.engine.ipv4_route(ipv4(destination)?, None)?;
         let netif = self.engine.netif_handle(hop.netif).ok_or(Error::Route)?;
         Ok((netif, IpAddr::V4(hop.next)))
     }

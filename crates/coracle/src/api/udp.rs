@@ -215,13 +215,9 @@ impl<'a, H> Udp<'a, H> {
     /// As [`Udp::send`].
     #[inline]
     pub fn send_to(&mut self, data: Pbuf, remote: SocketAddr) -> Result<(), Rejected> {
-        match endpoint_v4(remote) {
-            Ok(remote) => {
-                let to = Addressing { remote: Some(remote), ..Addressing::default() };
-                self.stack.engine.udp_send(self.handle.0, &to, data)
-            }
-            Err(error) => Err(Rejected::new(error, data)),
-        }
+        let SocketAddr::V4(remote) = remote else { return Err(Rejected::new(Error::Value, data)) };
+        let to = Addressing { remote: Some(remote), ..Addressing::default() };
+        self.stack.engine.udp_send(self.handle.0, &to, data)
     }
 
     /// Sends data, and says more of how. lwIP: `udp_sendto_if`, `udp_sendto_if_src`.

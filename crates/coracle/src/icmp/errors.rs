@@ -53,7 +53,7 @@ impl Engine {
         packet.copy_to(0, &mut bytes[icmpv4::HEADER_LEN..]);
         let sum = checksum::checksum(bytes).to_be_bytes();
         bytes[icmpv4::CHECKSUM_OFFSET..icmpv4::CHECKSUM_OFFSET + 2].copy_from_slice(&sum);
-        let hop = self.ipv4_route(info.source, None).ok()?;
+        let hop = *self.ipv4_route(info.source, None).ok()?;
         let send = Send {
             source: info.destination,
             destination: info.source,
@@ -61,8 +61,9 @@ impl Engine {
             ttl: self.config.default_ttl,
             // Errors are network control traffic [RFC 1812 §4.3.2.5].
             tos: 0xc0,
+            transport: None,
         };
-        self.ipv4_send(&hop, Some(&send), &[], message).ok()
+        self.ipv4_send(&hop, Some(&send), message).ok()
     }
 }
 

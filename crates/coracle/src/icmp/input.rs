@@ -79,7 +79,7 @@ impl Engine {
         let checksum = if generate { update(u16::from_be_bytes([*high, *low]), 0x0800, 0) } else { 0 };
         *kind = icmpv4::ECHO_REPLY;
         [*high, *low] = checksum.to_be_bytes();
-        let hop = self.ipv4_route(info.source, None).ok()?;
+        let hop = *self.ipv4_route(info.source, None).ok()?;
         let source = match info.cast {
             Cast::Unicast => info.destination,
             Cast::Broadcast | Cast::Multicast => self.netifs.at(netif)?.ipv4.address,
@@ -90,8 +90,9 @@ impl Engine {
             protocol: protocol::ICMP,
             ttl: self.config.default_ttl,
             tos: info.tos,
+            transport: None,
         };
-        self.ipv4_send(&hop, Some(&send), &[], packet).ok()?;
+        self.ipv4_send(&hop, Some(&send), packet).ok()?;
         count!(self.counters.icmp.sent);
         count!(self.counters.icmp.echo_replies);
         Some(())

@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 
 use coracle_buf::{Error, Layer, Memory, Pbuf};
 use coracle_wire::ipv4::{CHECKSUM_OFFSET, HEADER_LEN, Ipv4Fields, write_header};
-use coracle_wire::{EtherType, MacAddr};
+use coracle_wire::{EtherType, MacAddr, udp};
 
 use super::packet::Cast;
 use crate::counters::count;
@@ -28,12 +28,21 @@ pub(crate) struct Hop {
     pub(crate) local: bool,
     /// The link has no stations that would need to be known.
     pub(crate) stationless: bool,
-    /// The address that packets are sent from unless the sender chooses another one; none: there is none.
-    pub(crate) source: Option<Ipv4Addr>,
+    /// The address that packets are sent from unless the sender chooses another one; see [`Hop::has_source`].
+    pub(crate) source: Ipv4Addr,
     /// The interface's.
     pub(crate) mtu: u16,
     /// The interface's.
     pub(crate) checksums: Checksums,
+}
+
+impl Hop {
+    /// Whether there is an address to send from. A host without an address may only call to everybody on the link,
+    /// to get one [RFC 1122 §3.2.1.3].
+    #[inline]
+    pub(crate) fn has_source(&self) -> bool {
+        !self.source.is_unspecified() || self.destination == Ipv4Addr::BROADCAST
+    }
 }
 
 /// What goes into the header of a packet.
@@ -43,10 +52,20 @@ pub(crate) struct Send {
     pub(crate) protocol: u8,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
+    /// The transport's header, unless the data begins with it.
+    pub(crate) transport: Option<[u8; TRANSPORT_LEN]>,
 }
 
-/// The longest header that a transport hands down beside the data.
-const MAX_TRANSPORT: usize = 8;
+impl Send {
+    /// The bytes that IP and the transport put in front of the data.
+    #[inline]
+    fn headers_len(&self) -> usize {
+        if self.transport.is_some() { HEADER_LEN + TRANSPORT_LEN } else { HEADER_LEN }
+    }
+}
+
+/// The length of a header that a transport hands down beside the data: UDP's.
+const TRANSPORT_LEN: usize = udp::HEADER_LEN;
 
 impl Engine {
     /// Finds the way to a destination; [`Error::Route`] when there is none.
@@ -57,20 +76,20 @@ impl Engine {
         &mut self,
         destination: Ipv4Addr,
         demanded: Option<NetifHandle>,
-    ) -> Result<Hop, Error> {
-        if let Some(hop) = self.recent_hop
-            && hop.destination == destination
-            && hop.demanded == demanded
-        {
-            return Ok(hop);
+    ) -> Result<&Hop, Error> {
+        let recent = |hop: &Hop| hop.destination == destination && hop.demanded == demanded;
+        if !self.recent_hop.as_ref().is_some_and(recent) {
+            self.ipv4_new_route(destination, demanded);
         }
-        let hop = self.ipv4_find_route(destination, demanded);
-        let Some(hop) = hop else {
+        self.recent_hop.as_ref().ok_or(Error::Route)
+    }
+
+    #[inline(never)]
+    fn ipv4_new_route(&mut self, destination: Ipv4Addr, demanded: Option<NetifHandle>) {
+        self.recent_hop = self.ipv4_find_route(destination, demanded);
+        if self.recent_hop.is_none() {
             count!(self.counters.ip.no_route);
-            return Err(Error::Route);
-        };
-        self.recent_hop = Some(hop);
-        Ok(hop)
+        }
     }
 
     fn ipv4_find_route(&self, destination: Ipv4Addr, demanded: Option<NetifHandle>) -> Option<Hop> {
@@ -85,7 +104,7 @@ impl Engine {
                 // The loopback interface has no device: whatever goes there comes back.
                 local: local || interface.medium == Medium::Loopback,
                 stationless: !matches!(interface.medium, Medium::Ethernet(_)),
-                source: if local { Some(destination) } else { self.ipv4_source(interface, destination) },
+                source: if local { destination } else { self.ipv4_source(interface, destination) },
                 mtu: interface.mtu,
                 checksums: interface.checksums,
             })
@@ -151,39 +170,31 @@ impl Engine {
     }
 
     /// The source address of packets that leave by an interface and whose sender chose none [1122-IP-5].
-    fn ipv4_source(&self, interface: &Interface, destination: Ipv4Addr) -> Option<Ipv4Addr> {
-        // A host without an address may only call to everybody on the link, to get one [RFC 1122 §3.2.1.3].
+    fn ipv4_source(&self, interface: &Interface, destination: Ipv4Addr) -> Ipv4Addr {
         if interface.has_address() || destination == Ipv4Addr::BROADCAST {
-            return Some(interface.ipv4.address);
+            return interface.ipv4.address;
         }
-        self.netifs
-            .iter()
-            .find(|(_, other)| other.has_address() && !other.ipv4.address.is_loopback())
-            .map(|(_, other)| other.ipv4.address)
+        let mut others = self.netifs.iter().map(|(_, other)| other.ipv4.address);
+        others
+            .find(|address| !address.is_unspecified() && !address.is_loopback())
+            .unwrap_or(Ipv4Addr::UNSPECIFIED)
     }
 
     /// Checks a source address that the sender chose: [`Error::Route`] unless it is ours [1122-IP-5], or everything
     /// is on the interface.
-    pub(crate) fn ipv4_own_source(&self, hop: &Hop, source: Ipv4Addr) -> Result<Ipv4Addr, Error> {
+    pub(crate) fn ipv4_own_source(&self, hop: &Hop, source: Ipv4Addr) -> Result<(), Error> {
         let accept_any = self.netifs.at(hop.netif).is_some_and(|interface| interface.accept_any);
         let asking = source.is_unspecified() && hop.destination == Ipv4Addr::BROADCAST;
         let ours =
             accept_any || asking || self.owner_of(source).is_some() || (source.is_loopback() && hop.local);
-        if ours { Ok(source) } else { Err(Error::Route) }
+        if ours { Ok(()) } else { Err(Error::Route) }
     }
 
-    /// Sends data behind a transport header (which may be empty) and the IP and link headers. All of them are
-    /// written in front of the data where it lies; only data that has no room there gets a segment before it.
+    /// Sends data behind the transport's, the IP and the link's header. All of them are written in front of the data where it lies; only data that has no room there gets a segment before it.
     /// Without a `send` the data begins with an IP header of its own.
     #[inline]
-    pub(crate) fn ipv4_send(
-        &mut self,
-        hop: &Hop,
-        send: Option<&Send>,
-        transport: &[u8],
-        data: Pbuf,
-    ) -> Result<(), Rejected> {
-        let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
+    pub(crate) fn ipv4_send(&mut self, hop: &Hop, send: Option<&Send>, data: Pbuf) -> Result<(), Rejected> {
+        let own_len = send.map_or(0, Send::headers_len);
         if own_len + data.len() > usize::from(hop.mtu) {
             count!(self.counters.ip.too_big);
             return Err(Rejected::new(Error::Value, data));
@@ -196,8 +207,8 @@ impl Engine {
             Cast::Multicast => Some(MacAddr::multicast_v4(hop.destination)),
         };
         match station {
-            Some(station) => self.ipv4_send_to(station, hop, send, transport, data),
-            None => self.ipv4_send_slowly(hop, send, transport, data),
+            Some(station) => self.ipv4_send_to(station, hop, send, data),
+            None => self.ipv4_send_slowly(hop, send, data),
         }
     }
 
@@ -207,26 +218,24 @@ impl Engine {
         &mut self,
         hop: &Hop,
         send: Option<&Send>,
-        transport: &[u8],
         data: Pbuf,
     ) -> Result<(), Rejected> {
         if !hop.local && self.groups.contains(&self.hash_key, hop.netif as u32, hop.destination) {
             let local = Hop { local: true, ..*hop };
-            if let Err(rejected) = self.ipv4_send(&local, send, transport, data.clone()) {
+            if let Err(rejected) = self.ipv4_send(&local, send, data.clone()) {
                 return Err(Rejected::new(rejected.error, data));
             }
         }
-        self.ipv4_send(hop, send, transport, data)
+        self.ipv4_send(hop, send, data)
     }
 
     /// Sends by the device, to a station on its link.
-    #[inline]
+    #[inline(never)]
     fn ipv4_send_to(
         &mut self,
         station: MacAddr,
         hop: &Hop,
         send: Option<&Send>,
-        transport: &[u8],
         data: Pbuf,
     ) -> Result<(), Rejected> {
         let Some(interface) = self.netifs.at_mut(hop.netif) else {
@@ -237,12 +246,12 @@ impl Engine {
             return Err(Rejected::new(Error::WouldBlock, data));
         }
         let link = Some((&*interface, station));
-        let frame = match with_headers(&self.memory, &mut self.identification, link, send, transport, data) {
+        let frame = match with_headers(&self.memory, &mut self.identification, link, send, data) {
             Ok(frame) => frame,
             Err(rejected) => return Err(self.ipv4_out_of_memory(rejected)),
         };
         if let Err((error, frame)) = interface.enqueue(frame, hop.cast == Cast::Unicast) {
-            return Err(strip(error, frame, interface.link_header_len(), send, transport));
+            return Err(strip(error, frame, interface.link_header_len(), send));
         }
         count!(self.counters.ip.sent);
         count!(self.counters.link.sent);
@@ -252,13 +261,7 @@ impl Engine {
     /// Sends to ourselves, or to a neighbour other than the last one: where its station is not known, the packet
     /// waits.
     #[cold]
-    fn ipv4_send_slowly(
-        &mut self,
-        hop: &Hop,
-        send: Option<&Send>,
-        transport: &[u8],
-        data: Pbuf,
-    ) -> Result<(), Rejected> {
+    fn ipv4_send_slowly(&mut self, hop: &Hop, send: Option<&Send>, data: Pbuf) -> Result<(), Rejected> {
         let waits_at = if hop.local {
             if self.looped.len() >= self.config.backlog {
                 count!(self.counters.ip.queue_full);
@@ -268,7 +271,7 @@ impl Engine {
         } else {
             match self.resolve(hop.netif, hop.next) {
                 Ok(Resolution::Known(station)) => {
-                    return self.ipv4_send_to(station, hop, send, transport, data);
+                    return self.ipv4_send_to(station, hop, send, data);
                 }
                 Ok(Resolution::Wait(position)) => Some(position),
                 Err(error) => return Err(Rejected::new(error, data)),
@@ -277,7 +280,7 @@ impl Engine {
         let interface = self.netifs.at(hop.netif);
         let link = interface.filter(|_| !hop.local).map(|interface| (interface, MacAddr::ZERO));
         let link_len = link.map_or(0, |(interface, _)| interface.link_header_len());
-        let packet = match with_headers(&self.memory, &mut self.identification, link, send, transport, data) {
+        let packet = match with_headers(&self.memory, &mut self.identification, link, send, data) {
             Ok(packet) => packet,
             Err(rejected) => return Err(self.ipv4_out_of_memory(rejected)),
         };
@@ -286,7 +289,7 @@ impl Engine {
             None => self.loop_back(hop.netif, packet),
         };
         if let Err((error, packet)) = kept {
-            return Err(strip(error, packet, link_len, send, transport));
+            return Err(strip(error, packet, link_len, send));
         }
         count!(self.counters.ip.sent);
         Ok(())
@@ -307,11 +310,10 @@ fn with_headers(
     identification: &mut Identification,
     link: Option<(&Interface, MacAddr)>,
     send: Option<&Send>,
-    transport: &[u8],
     mut data: Pbuf,
 ) -> Result<Pbuf, Rejected> {
     let link_len = link.map_or(0, |(interface, _)| interface.link_header_len());
-    let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
+    let own_len = send.map_or(0, Send::headers_len);
     let headers_len = link_len + own_len;
     let total_len = own_len + data.len();
     let chained = data.payload().len() != data.len();
@@ -328,7 +330,9 @@ fn with_headers(
     if let Some(send) = send
         && let Some((ip_header, transport_header)) = own_headers.split_first_chunk_mut::<HEADER_LEN>()
     {
-        transport_header.copy_from_slice(transport);
+        if let (Some(transport), Some(header)) = (&send.transport, transport_header.first_chunk_mut()) {
+            *header = *transport;
+        }
         let fields = Ipv4Fields {
             tos: send.tos,
             total_len: total_len as u16,
@@ -357,11 +361,11 @@ fn with_headers(
 #[cold]
 fn with_header_segment(memory: &Memory, data: Pbuf) -> Result<Pbuf, Rejected> {
     let data = data.into_owned().map_err(|(error, data)| Rejected::new(error, data))?;
-    let mut head = match small_pbuf(memory, Layer::Ip, MAX_TRANSPORT) {
+    let mut head = match small_pbuf(memory, Layer::Ip, TRANSPORT_LEN) {
         Ok(head) => head,
         Err(error) => return Err(Rejected::new(error, data)),
     };
-    if head.remove_header(MAX_TRANSPORT).is_err() {
+    if head.remove_header(TRANSPORT_LEN).is_err() {
         return Err(Rejected::new(Error::Buffer, data));
     }
     match head.cat(data) {
@@ -372,8 +376,8 @@ fn with_header_segment(memory: &Memory, data: Pbuf) -> Result<Pbuf, Rejected> {
 
 /// Gives data back that was not taken, without the headers that were put before it.
 #[cold]
-fn strip(error: Error, mut frame: Pbuf, link_len: usize, send: Option<&Send>, transport: &[u8]) -> Rejected {
-    let own_len = if send.is_some() { HEADER_LEN + transport.len() } else { 0 };
+fn strip(error: Error, mut frame: Pbuf, link_len: usize, send: Option<&Send>) -> Rejected {
+    let own_len = send.map_or(0, Send::headers_len);
     // The headers are in the first segment, so this cannot fail.
     let stripped = frame.remove_header(link_len + own_len);
     debug_assert!(stripped.is_ok());

@@ -205,9 +205,9 @@ impl Engine {
     fn raw_try_send(&mut self, key: Key, target: &Target, mut data: Pbuf) -> Result<(), Rejected> {
         match self.raw_prepare(key, target, &mut data) {
             Ok((hop, send)) if hop.cast == Cast::Multicast && self.raw_loops(key) => {
-                self.ipv4_send_and_loop(&hop, send.as_ref(), &[], data)
+                self.ipv4_send_and_loop(&hop, send.as_ref(), data)
             }
-            Ok((hop, send)) => self.ipv4_send(&hop, send.as_ref(), &[], data),
+            Ok((hop, send)) => self.ipv4_send(&hop, send.as_ref(), data),
             Err(error) => Err(Rejected::new(error, data)),
         }
     }
@@ -232,9 +232,15 @@ impl Engine {
         let ttl = if multicast { pcb.multicast_ttl } else { pcb.ttl };
         let (broadcast, checksum_offset) = (pcb.broadcast, pcb.checksum_offset);
         let bound = Some(pcb.local).filter(|local| !local.is_unspecified());
-        let mut send =
-            Send { source: Ipv4Addr::UNSPECIFIED, destination, protocol: pcb.protocol, ttl, tos: pcb.tos };
-        let hop = self.ipv4_route(destination, demanded)?;
+        let mut send = Send {
+            source: Ipv4Addr::UNSPECIFIED,
+            destination,
+            protocol: pcb.protocol,
+            ttl,
+            tos: pcb.tos,
+            transport: None,
+        };
+        let hop = *self.ipv4_route(destination, demanded)?;
         if hop.cast == Cast::Broadcast && !broadcast {
             return Err(Error::Value);
         }
@@ -243,8 +249,12 @@ impl Engine {
             return Ok((hop, None));
         }
         send.source = match target.source.or(bound) {
-            Some(source) => self.ipv4_own_source(&hop, source)?,
-            None => hop.source.ok_or(Error::Route)?,
+            Some(source) => {
+                self.ipv4_own_source(&hop, source)?;
+                source
+            }
+            None if hop.has_source() => hop.source,
+            None => return Err(Error::Route),
         };
         if let Some(offset) = checksum_offset {
             put_checksum(data, offset.into())?;

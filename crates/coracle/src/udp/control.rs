@@ -124,13 +124,16 @@ impl Engine {
         }
         let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
         let (mut local, netif, lite) = (pcb.flow.local, pcb.netif, pcb.flow.lite);
-        let hop = self.ipv4_route(*remote.ip(), netif)?;
+        let hop = *self.ipv4_route(*remote.ip(), netif)?;
         let broadcast = self.udp.slots.get(key).is_some_and(|pcb| pcb.broadcast);
         if hop.cast == Cast::Broadcast && !broadcast {
             return Err(Error::Value);
         }
         if local.ip().is_unspecified() {
-            local.set_ip(hop.source.ok_or(Error::Route)?);
+            if !hop.has_source() {
+                return Err(Error::Route);
+            }
+            local.set_ip(hop.source);
         }
         if local.port() == 0 {
             local.set_port(self.udp_free_port(*local.ip(), lite)?);

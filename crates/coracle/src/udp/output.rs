@@ -7,12 +7,12 @@ use coracle_wire::checksum::pseudo_v4;
 use coracle_wire::ipv4::protocol;
 use coracle_wire::udp::{HEADER_LEN, UdpHeader};
 
-use super::Class;
+use super::{Class, UdpPcb};
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::error::Rejected;
 use crate::ip::Cast;
-use crate::ip::output::{Hop, Send};
+use crate::ip::output::Send;
 use crate::netif::{Checksums, NetifHandle};
 use crate::table::Key;
 
@@ -25,26 +25,12 @@ pub(crate) struct Addressing {
     pub(crate) source_port: Option<u16>,
 }
 
-/// What was decided about a datagram.
-struct Prepared {
-    hop: Hop,
-    send: Send,
-    header: [u8; HEADER_LEN],
-    multicast_loop: bool,
-}
-
 impl Engine {
     /// Sends a datagram; the data comes back with the error when it is not taken.
     #[inline]
     pub(crate) fn udp_send(&mut self, key: Key, to: &Addressing, data: Pbuf) -> Result<(), Rejected> {
         let lite = self.udp.slots.get(key).is_some_and(|pcb| pcb.flow.lite);
-        let sent = match self.udp_prepare(key, to, &data) {
-            Ok(prepared) if prepared.multicast_loop => {
-                self.ipv4_send_and_loop(&prepared.hop, Some(&prepared.send), &prepared.header, data)
-            }
-            Ok(prepared) => self.ipv4_send(&prepared.hop, Some(&prepared.send), &prepared.header, data),
-            Err(error) => Err(Rejected::new(error, data)),
-        };
+        let sent = self.udp_try_send(key, to, data);
         match sent {
             Ok(()) => count!(self.udp_counters(lite).sent),
             Err(_) => count!(self.udp_counters(lite).send_failed),
@@ -53,53 +39,80 @@ impl Engine {
     }
 
     #[inline]
-    fn udp_prepare(&mut self, key: Key, to: &Addressing, data: &Pbuf) -> Result<Prepared, Error> {
-        let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
+    fn udp_try_send(&mut self, key: Key, to: &Addressing, data: Pbuf) -> Result<(), Rejected> {
+        let Some(pcb) = self.udp.slots.get(key) else { return Err(Rejected::new(Error::Closed, data)) };
         let remote = match to.remote {
             Some(remote) => remote,
             None if pcb.class == Class::Connected => pcb.flow.remote,
-            None => return Err(Error::NotConnected),
+            None => return Err(Rejected::new(Error::NotConnected, data)),
         };
-        if remote.port() == 0
-            || remote.ip().is_unspecified()
-            || data.len() > usize::from(u16::MAX) - HEADER_LEN
-        {
-            return Err(Error::Value);
+        let too_long = data.len() > usize::from(u16::MAX) - HEADER_LEN;
+        if remote.port() == 0 || remote.ip().is_unspecified() || too_long {
+            return Err(Rejected::new(Error::Value, data));
         }
         if pcb.class == Class::Unbound && to.source_port.is_none() {
-            self.udp_bind(key, super::UNBOUND)?;
+            return self.udp_bind_and_send(key, to, data);
         }
-        let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
         let multicast = remote.ip().is_multicast();
-        let bound = Some(*pcb.flow.local.ip()).filter(|local| !local.is_unspecified() && !is_group(*local));
         let demanded = to.netif.or(pcb.netif).or(if multicast { pcb.multicast_netif } else { None });
-        let source = to.source.or(bound);
-        let source_port = to.source_port.unwrap_or(pcb.flow.local.port());
-        let (lite, tos, multicast_loop) = (pcb.flow.lite, pcb.tos, multicast && pcb.multicast_loop);
-        let ttl = if multicast { pcb.multicast_ttl } else { pcb.ttl };
-        let (broadcast, no_checksum) = (pcb.broadcast, pcb.no_checksum);
-        let coverage = pcb.coverage.sent;
-        if source_port == 0 {
-            return Err(Error::Value);
-        }
+        let source = to.source.or(pcb.source());
         // Packets from an address of ours leave by its interface, if there is a way.
         let owner = match (demanded, source) {
             (None, Some(source)) => self.owner_of(source).and_then(|owner| self.netif_handle(owner)),
             _ => demanded,
         };
-        let hop = self.ipv4_route(*remote.ip(), owner)?;
-        if hop.cast == Cast::Broadcast && !broadcast {
-            return Err(Error::Value);
-        }
-        let source = match source {
-            Some(source) => self.ipv4_own_source(&hop, source)?,
-            None => hop.source.ok_or(Error::Route)?,
+        let hop = match self.ipv4_route(*remote.ip(), owner) {
+            Ok(hop) => *hop,
+            Err(error) => return Err(Rejected::new(error, data)),
         };
-        let protocol = if lite { protocol::UDP_LITE } else { protocol::UDP };
-        let send = Send { source, destination: *remote.ip(), protocol, ttl, tos };
-        let checksum = hop.checksums.contains(Checksums::GENERATE_UDP) && !no_checksum;
-        let header = header(&send, (source_port, remote.port()), data, lite.then_some(coverage), checksum);
-        Ok(Prepared { hop, send, header, multicast_loop })
+        let checked = match source {
+            Some(source) => self.ipv4_own_source(&hop, source),
+            None if hop.has_source() => Ok(()),
+            None => Err(Error::Route),
+        };
+        if let Err(error) = checked {
+            return Err(Rejected::new(error, data));
+        }
+        let Some(pcb) = self.udp.slots.get(key) else { return Err(Rejected::new(Error::Closed, data)) };
+        let source_port = to.source_port.unwrap_or(pcb.flow.local.port());
+        if source_port == 0 || (hop.cast == Cast::Broadcast && !pcb.broadcast) {
+            return Err(Rejected::new(Error::Value, data));
+        }
+        let mut send = Send {
+            source: source.unwrap_or(hop.source),
+            destination: *remote.ip(),
+            protocol: if pcb.flow.lite { protocol::UDP_LITE } else { protocol::UDP },
+            ttl: if multicast { pcb.multicast_ttl } else { pcb.ttl },
+            tos: pcb.tos,
+            transport: None,
+        };
+        let coverage = pcb.flow.lite.then_some(pcb.coverage.sent);
+        let checksum = hop.checksums.contains(Checksums::GENERATE_UDP) && !pcb.no_checksum;
+        let looped = multicast && pcb.multicast_loop;
+        send.transport = Some(header(&send, (source_port, remote.port()), &data, coverage, checksum));
+        if looped {
+            self.ipv4_send_and_loop(&hop, Some(&send), data)
+        } else {
+            self.ipv4_send(&hop, Some(&send), data)
+        }
+    }
+
+    /// Takes a free port first [RFC 6056].
+    #[cold]
+    fn udp_bind_and_send(&mut self, key: Key, to: &Addressing, data: Pbuf) -> Result<(), Rejected> {
+        match self.udp_bind(key, super::UNBOUND) {
+            Ok(()) => self.udp_try_send(key, to, data),
+            Err(error) => Err(Rejected::new(error, data)),
+        }
+    }
+}
+
+impl UdpPcb {
+    /// The address that it is bound to, if that can be sent from.
+    #[inline]
+    fn source(&self) -> Option<Ipv4Addr> {
+        let local = *self.flow.local.ip();
+        (!local.is_unspecified() && !is_group(local)).then_some(local)
     }
 }
 
