@@ -1,5 +1,6 @@
 //! A seeded network simulator for the Coracle TCP/IP stack.
 //!
+//! * [`network`]: two to a hundred stacks in virtual time, repeatable from a seed and watched at every step;
 //! * [`impair`]: what a bad wire does to frames (delay, loss, reordering, duplication, corruption, a narrow link, a
 //!   partition), as a deterministic machine that the simulator's wires and the host's relay share;
 //! * [`pcap`]: captures that Wireshark and tshark open;
@@ -12,6 +13,7 @@ pub mod frames;
 pub mod impair;
 pub mod judge;
 pub mod mutate;
+pub mod network;
 pub mod pcap;
 mod random;
 pub mod repair;
