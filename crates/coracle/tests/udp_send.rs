@@ -293,11 +293,7 @@ fn a_tunnel_takes_every_datagram_and_answers_from_where_it_was_sent_to() {
     let sent = host.stack.udp(proxy).unwrap().send_with(data, &to("172.16.5.5:9"));
     assert_eq!(sent.unwrap_err().error, Error::Value, "a control block of all ports must say which");
     for senseless in ["255.255.255.255", "239.1.1.1", "0.0.0.0"] {
-        let send = UdpSend {
-            source: senseless.parse().ok(),
-            source_port: Some(9),
-            ..to("172.16.5.5:9")
-        };
+        let send = UdpSend { source: senseless.parse().ok(), source_port: Some(9), ..to("172.16.5.5:9") };
         assert_eq!(refused(&mut host, proxy, 1, &send), Error::Route, "from {senseless}");
     }
     host.input(Packet::udp("192.0.2.9:68", "192.0.2.255:67", b"broadcast").frame());
