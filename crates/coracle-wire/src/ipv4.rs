@@ -108,6 +108,12 @@ impl Ipv4Header {
         Ok(header)
     }
 
+    /// Whether this is version 4, without options, and not a fragment.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.version_ihl == 0x45 && !self.is_fragment()
+    }
+
     /// Length of the header with its options in bytes, 20 to 60.
     #[inline]
     pub fn header_len(&self) -> usize {

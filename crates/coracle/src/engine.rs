@@ -52,6 +52,8 @@ pub(crate) struct Engine {
     pub(crate) netifs: Slots<Interface>,
     /// Which interfaces have an address, by its hash.
     pub(crate) addresses: Index,
+    /// One bit for each address in it; others may share the bit.
+    pub(crate) address_bits: u64,
     pub(crate) default_netif: Option<NetifHandle>,
     pub(crate) default_multicast_netif: Option<NetifHandle>,
     /// Interfaces with changes that no listener has heard of.
@@ -111,6 +113,7 @@ impl Engine {
             timeouts: Slots::new(arena, limits.timeouts)?,
             netifs: Slots::new(arena, limits.netifs)?,
             addresses: Index::new(arena, limits.netifs)?,
+            address_bits: 0,
             default_netif: None,
             default_multicast_netif: None,
             netifs_changed: 0,
@@ -168,6 +171,17 @@ impl Engine {
         }
         self.current = None;
         if self.is_idle() && !polling { None } else { self.next_rare_event(polling) }
+    }
+
+    /// Whether [`next_event`](Self::next_event) has anything to look at but timers; if not, no packet is being
+    /// delivered any more.
+    #[inline]
+    pub(crate) fn has_more(&mut self) -> bool {
+        let more = self.more.is_some() || !self.is_idle();
+        if !more {
+            self.current = None;
+        }
+        more
     }
 
     #[inline]

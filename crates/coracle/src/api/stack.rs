@@ -1,6 +1,6 @@
 //! The stack: the engine and the handlers of its control blocks.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use coracle_buf::{Arena, Memory, Pbuf, Table};
 
@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::netif::NetifHandle;
 use crate::table::Slots;
 use crate::time::Instant;
+use crate::udp::Arrival;
 
 /// A TCP/IP stack.
 ///
@@ -50,6 +51,15 @@ pub struct Stack<H> {
     pub(super) timeout_handlers: Table<Option<H>>,
     pub(super) listeners: Slots<Listener<H>>,
     dispatching: bool,
+}
+
+/// A stack that is calling handlers. Also when one of them panics and its caller catches that, the stack serves again.
+struct Running<'a, H>(&'a mut Stack<H>);
+
+impl<H> Drop for Running<'_, H> {
+    fn drop(&mut self) {
+        self.0.dispatching = false;
+    }
 }
 
 impl<H> Stack<H> {
@@ -155,9 +165,23 @@ impl<H: Handler> Stack<H> {
         }
         self.engine.advance(now);
         self.engine.turns = self.engine.config.backlog;
-        let event = self.engine.input(slot, frame);
-        self.dispatch(event, false);
+        self.dispatching = true;
+        let running = Running(self);
+        match running.0.engine.udp_arrival(slot, frame) {
+            Ok(Arrival { pcb, from, data }) => running.0.call_datagram(pcb, from, data),
+            Err(frame) => running.0.input_any(slot, frame),
+        }
+        if running.0.engine.has_more() {
+            running.0.call_all(None, false);
+        }
         Ok(())
+    }
+
+    /// Takes whatever frame.
+    #[inline(never)]
+    fn input_any(&mut self, slot: usize, frame: Pbuf) {
+        let event = self.engine.input(slot, frame);
+        self.call_all(event, false);
     }
 
     /// Runs what is due, and says when the next thing is: `None` when nothing is until something else happens. There
@@ -168,7 +192,7 @@ impl<H: Handler> Stack<H> {
         if !self.dispatching {
             self.engine.advance(now);
             self.engine.turns = self.engine.config.backlog;
-            self.dispatch(None, true);
+            self.dispatch(true);
         }
         self.engine.next_deadline()
     }
@@ -177,27 +201,22 @@ impl<H: Handler> Stack<H> {
     pub(super) fn settle(&mut self) {
         if !self.dispatching {
             self.engine.turns = 0;
-            self.dispatch(None, false);
+            self.dispatch(false);
         }
     }
 
     /// Calls the handlers of everything that the engine reports.
-    #[inline]
-    fn dispatch(&mut self, mut event: Option<Event>, polling: bool) {
-        // Also when a callback panics and its caller catches that, the stack serves again.
-        struct Running<'a, H>(&'a mut Stack<H>);
-        impl<H> Drop for Running<'_, H> {
-            fn drop(&mut self) {
-                self.0.dispatching = false;
-            }
-        }
+    fn dispatch(&mut self, polling: bool) {
         self.dispatching = true;
-        let running = Running(self);
-        let stack = &mut *running.0;
+        Running(self).0.call_all(None, polling);
+    }
+
+    /// Calls the handlers of an event and of all that follow.
+    fn call_all(&mut self, mut event: Option<Event>, polling: bool) {
         loop {
             event = match event {
-                Some(event) => stack.call(event),
-                None => match stack.engine.next_event(polling) {
+                Some(event) => self.call(event),
+                None => match self.engine.next_event(polling) {
                     None => break,
                     event => event,
                 },
@@ -210,7 +229,7 @@ impl<H: Handler> Stack<H> {
     fn call(&mut self, event: Event) -> Option<Event> {
         match event {
             Event::Datagram { pcb, from, data } => {
-                self.call_udp(pcb, |handler, udp| handler.datagram(udp, SocketAddr::V4(from), data));
+                self.call_datagram(pcb, from, data);
                 None
             }
             Event::Packet { pcb, packet } => {
@@ -234,6 +253,11 @@ impl<H: Handler> Stack<H> {
                 None
             }
         }
+    }
+
+    #[inline]
+    fn call_datagram(&mut self, pcb: u32, from: SocketAddrV4, data: Pbuf) {
+        self.call_udp(pcb, |handler, udp| handler.datagram(udp, SocketAddr::V4(from), data));
     }
 
     #[inline]

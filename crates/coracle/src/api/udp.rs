@@ -216,8 +216,7 @@ impl<'a, H> Udp<'a, H> {
     #[inline]
     pub fn send_to(&mut self, data: Pbuf, remote: SocketAddr) -> Result<(), Rejected> {
         let SocketAddr::V4(remote) = remote else { return Err(Rejected::new(Error::Value, data)) };
-        let to = Addressing { remote: Some(remote), ..Addressing::default() };
-        self.stack.engine.udp_send(self.handle.0, &to, data)
+        self.stack.engine.udp_send_to(self.handle.0, remote, data)
     }
 
     /// Sends data, and says more of how. lwIP: `udp_sendto_if`, `udp_sendto_if_src`.

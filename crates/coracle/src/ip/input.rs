@@ -177,6 +177,10 @@ impl Engine {
     /// The interface that has an address.
     #[inline]
     pub(crate) fn owner_of(&self, address: Ipv4Addr) -> Option<usize> {
+        // Most addresses that are not ours are told by one bit.
+        if self.address_bits & address_bit(address) == 0 {
+            return None;
+        }
         let mut at = self.addresses.first(self.hash_key.hash(u64::from(address.to_bits()), 0));
         while at != NONE {
             if self.netifs.at(at as usize).is_some_and(|interface| interface.ipv4.address == address) {
@@ -190,7 +194,7 @@ impl Engine {
     /// [1122-IP-4] Whether an address can be a source on the wire: one host's, not ours, not a loopback address.
     /// A host that asks for its address has none yet, and asks everybody.
     #[inline]
-    fn is_source(&self, interface: &Interface, source: Ipv4Addr, cast: Cast) -> bool {
+    pub(crate) fn is_source(&self, interface: &Interface, source: Ipv4Addr, cast: Cast) -> bool {
         let first = source.octets()[0];
         if first == 0 {
             return source.is_unspecified() && cast != Cast::Unicast;
@@ -244,4 +248,10 @@ impl Engine {
             }
         }
     }
+}
+
+/// The bit that an address of ours sets in `Engine::address_bits`.
+#[inline]
+pub(crate) fn address_bit(address: Ipv4Addr) -> u64 {
+    1 << (address.octets()[3] % 64)
 }

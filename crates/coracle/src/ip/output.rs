@@ -37,6 +37,12 @@ pub(crate) struct Hop {
 }
 
 impl Hop {
+    /// Whether packets go by the device, to one station on its link.
+    #[inline]
+    pub(crate) fn is_to_station(&self) -> bool {
+        self.cast == Cast::Unicast && !self.local && !self.stationless && self.has_source()
+    }
+
     /// Whether there is an address to send from. A host without an address may only call to everybody on the link,
     /// to get one [RFC 1122 §3.2.1.3].
     #[inline]

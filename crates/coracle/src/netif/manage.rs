@@ -9,6 +9,7 @@ use crate::counters::count;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::ip::Route;
+use crate::ip::input::address_bit;
 use crate::ip::route::Entry;
 
 impl Engine {
@@ -179,11 +180,15 @@ impl Engine {
         if !interface.has_address() || interface.removed {
             return;
         }
-        let hash = self.hash_key.hash(u64::from(interface.ipv4.address.to_bits()), 0);
+        let address = interface.ipv4.address;
+        let hash = self.hash_key.hash(u64::from(address.to_bits()), 0);
         if insert {
             self.addresses.insert(hash, netif.0.index);
+            self.address_bits |= address_bit(address);
         } else {
             self.addresses.remove(hash, netif.0.index);
+            let others = self.netifs.iter().filter(|&(key, other)| key != netif.0 && other.has_address());
+            self.address_bits = others.fold(0, |bits, (_, other)| bits | address_bit(other.ipv4.address));
         }
     }
 

@@ -1,6 +1,7 @@
 //! UDP [RFC 768] and UDP-Lite [RFC 3828]: control blocks, and the table that finds them.
 
 mod control;
+mod express;
 mod input;
 mod output;
 
@@ -13,6 +14,7 @@ use crate::netif::NetifHandle;
 use crate::random::HashKey;
 use crate::table::{Index, NONE, Slots};
 
+pub(crate) use express::Arrival;
 pub(crate) use output::Addressing;
 
 /// How specific a control block is about what it takes. The more specific gets the datagram.

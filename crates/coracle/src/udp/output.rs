@@ -26,8 +26,20 @@ pub(crate) struct Addressing {
 }
 
 impl Engine {
-    /// Sends a datagram; the data comes back with the error when it is not taken.
+    /// Sends a datagram to a peer; the data comes back with the error when it is not taken.
     #[inline]
+    pub(crate) fn udp_send_to(&mut self, key: Key, remote: SocketAddrV4, data: Pbuf) -> Result<(), Rejected> {
+        match self.udp_depart(key, remote, data) {
+            Ok(()) => Ok(()),
+            Err(data) => {
+                let to = Addressing { remote: Some(remote), ..Addressing::default() };
+                self.udp_send(key, &to, data)
+            }
+        }
+    }
+
+    /// Sends a datagram; the data comes back with the error when it is not taken.
+    #[inline(never)]
     pub(crate) fn udp_send(&mut self, key: Key, to: &Addressing, data: Pbuf) -> Result<(), Rejected> {
         let lite = self.udp.slots.get(key).is_some_and(|pcb| pcb.flow.lite);
         let sent = self.udp_try_send(key, to, data);

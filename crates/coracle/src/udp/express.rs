@@ -1,0 +1,189 @@
+//! The short way of the datagrams that nearly all are: whole, plain, between two stations of one Ethernet.
+//!
+//! Each direction is one straight run over all three headers, which either does everything that the general way would
+//! do, or leaves everything as it was for the general way to look closer. It never refuses anything itself.
+
+use core::net::SocketAddrV4;
+
+use coracle_buf::Pbuf;
+use coracle_wire::checksum::pseudo_v4;
+use coracle_wire::ethernet::{self, EthernetHeader};
+use coracle_wire::ipv4::{self, Ipv4Fields, header_checksum_ok, protocol};
+use coracle_wire::udp::{HEADER_LEN, UdpFrame, UdpHeader};
+use coracle_wire::{EtherType, MacAddr};
+
+use super::{Class, Flow, UdpPcb};
+use crate::counters::count;
+use crate::engine::{Engine, LINK_GROUP};
+use crate::ip::{Cast, PacketInfo};
+use crate::netif::{Checksums, Interface, Medium, NetifHandle};
+use crate::table::Key;
+
+/// A datagram that arrived, and the position of the control block that takes it.
+pub(crate) struct Arrival {
+    pub(crate) pcb: u32,
+    pub(crate) from: SocketAddrV4,
+    pub(crate) data: Pbuf,
+}
+
+impl Engine {
+    /// Takes a frame from a device the short way. `Err` is the frame, untouched, for the general way.
+    #[inline]
+    pub(crate) fn udp_arrival(&mut self, netif: usize, mut frame: Pbuf) -> Result<Arrival, Pbuf> {
+        let Some((key, interface)) = self.netifs.entry_at(netif) else { return Err(frame) };
+        let bytes = frame.payload();
+        let Some(headers) = UdpFrame::read(bytes) else { return Err(frame) };
+        let (source, destination) = (headers.ip.source(), headers.ip.destination());
+        let Medium::Ethernet(own) = interface.medium else { return Err(frame) };
+        let expected = headers.ethernet.destination == own
+            && headers.ethernet.source.is_unicast()
+            && headers.ethernet.source != own
+            && bytes.len() == frame.len()
+            && !frame.flags().intersects(LINK_GROUP)
+            && destination == interface.ipv4.address
+            && interface.is_plain()
+            && self.raw.slots.used() == 0
+            && self.is_source(interface, source, Cast::Unicast);
+        if !expected || !sums_are_right(headers, bytes) {
+            return Err(frame);
+        }
+        let netif_handle = NetifHandle(key);
+        let flow = Flow {
+            local: SocketAddrV4::new(destination, headers.udp.destination_port()),
+            remote: SocketAddrV4::new(source, headers.udp.source_port()),
+            lite: false,
+        };
+        let info = PacketInfo {
+            netif: netif_handle,
+            source,
+            destination,
+            destination_port: flow.local.port(),
+            cast: Cast::Unicast,
+            protocol: protocol::UDP,
+            ttl: headers.ip.ttl(),
+            tos: headers.ip.tos(),
+            header_len: ipv4::HEADER_LEN as u8,
+            total_len: (bytes.len() - ethernet::HEADER_LEN) as u16,
+        };
+        let octets = bytes.len() as u64;
+        let Some(pcb) = self.udp.find(&self.hash_key, &flow, netif_handle) else { return Err(frame) };
+        if frame.remove_header(UdpFrame::LEN).is_err() {
+            return Err(frame);
+        }
+        self.current = Some(info);
+        count!(self.counters.link.received);
+        count!(self.counters.ip.received);
+        count!(self.counters.ip.delivered);
+        count!(self.counters.udp.received);
+        count!(self.counters.udp.delivered);
+        if let Some(interface) = self.netifs.at_mut(netif) {
+            count!(interface.counters.in_octets, octets);
+            count!(interface.counters.in_unicast);
+        }
+        Ok(Arrival { pcb, from: flow.remote, data: frame })
+    }
+
+    /// Sends a datagram the short way. `Err` is the data, untouched, for the general way.
+    #[inline]
+    pub(super) fn udp_depart(&mut self, key: Key, remote: SocketAddrV4, mut data: Pbuf) -> Result<(), Pbuf> {
+        let Some(pcb) = self.udp.slots.get(key) else { return Err(data) };
+        let Some(hop) = &self.recent_hop else { return Err(data) };
+        let Some(station) = self.neighbours.recent(hop.netif, hop.next) else { return Err(data) };
+        let Some(interface) = self.netifs.at_mut(hop.netif) else { return Err(data) };
+        let Medium::Ethernet(own) = interface.medium else { return Err(data) };
+        let udp_len = HEADER_LEN + data.len();
+        let total_len = ipv4::HEADER_LEN + udp_len;
+        let expected = hop.destination == *remote.ip()
+            && hop.demanded.is_none()
+            && hop.is_to_station()
+            && pcb.is_plain()
+            && remote.port() != 0
+            && total_len <= usize::from(interface.mtu)
+            && interface.is_plain()
+            && interface.has_room()
+            && data.payload().len() == data.len();
+        if !expected {
+            return Err(data);
+        }
+        let (source, local_port) = (hop.source, pcb.flow.local.port());
+        let fields = Ipv4Fields {
+            tos: pcb.tos,
+            total_len: total_len as u16,
+            identification: self.identification.next(),
+            dont_fragment: false,
+            more_fragments: false,
+            fragment_offset: 0,
+            ttl: pcb.ttl,
+            protocol: protocol::UDP,
+            source,
+            destination: *remote.ip(),
+        };
+        let checksum = pseudo_v4(source, fields.destination, protocol::UDP, udp_len as u16)
+            .add_u16(local_port)
+            .add_u16(remote.port())
+            .add_u16(udp_len as u16)
+            .add_bytes(data.payload())
+            .finish_nonzero();
+        match data.add_header(UdpFrame::LEN).map(|headers| headers.first_chunk_mut()) {
+            Ok(Some(headers)) => {
+                let udp = |into: &mut [u8; HEADER_LEN]| {
+                    UdpHeader::write(into, local_port, remote.port(), udp_len as u16, checksum);
+                };
+                write_headers(headers, station, own, &fields, udp);
+            }
+            _ => return Err(data),
+        }
+        if let Err((_, mut frame)) = interface.enqueue(data, true) {
+            // The headers are in the first segment, so this cannot fail.
+            let stripped = frame.remove_header(UdpFrame::LEN);
+            debug_assert!(stripped.is_ok());
+            return Err(frame);
+        }
+        count!(self.counters.udp.sent);
+        count!(self.counters.ip.sent);
+        count!(self.counters.link.sent);
+        Ok(())
+    }
+}
+
+impl UdpPcb {
+    /// Whether nothing about its datagrams is out of the ordinary.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.class == Class::Wildcard && !self.flow.lite && self.netif.is_none() && !self.no_checksum
+    }
+}
+
+impl Interface {
+    /// Whether frames go through it without a tag, and all checksums are the stack's to make and check.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.is_ready() && self.vlan.is_none() && self.checksums == Checksums::ALL
+    }
+}
+
+/// Whether both checksums are there and right.
+#[inline]
+fn sums_are_right(headers: &UdpFrame, frame: &[u8]) -> bool {
+    let (ip_header, datagram) = frame[ethernet::HEADER_LEN..].split_at(ipv4::HEADER_LEN);
+    let pseudo =
+        pseudo_v4(headers.ip.source(), headers.ip.destination(), protocol::UDP, headers.udp.length());
+    headers.udp.checksum() != 0 && header_checksum_ok(ip_header) && pseudo.add_bytes(datagram).verifies()
+}
+
+/// Writes the headers of the link and of IP, and lets `udp` write the third.
+#[inline]
+fn write_headers(
+    into: &mut [u8; UdpFrame::LEN],
+    destination: MacAddr,
+    source: MacAddr,
+    fields: &Ipv4Fields,
+    udp: impl FnOnce(&mut [u8; HEADER_LEN]),
+) {
+    let Some((link_header, rest)) = into.split_first_chunk_mut() else { return };
+    let Some((ip_header, rest)) = rest.split_first_chunk_mut() else { return };
+    let Some(udp_header) = rest.first_chunk_mut() else { return };
+    EthernetHeader::write(link_header, destination, source, EtherType::IPV4);
+    ipv4::write_header(ip_header, fields);
+    udp(udp_header);
+}
