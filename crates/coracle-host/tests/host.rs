@@ -10,6 +10,7 @@ use std::io::{self, IoSlice, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,6 +29,7 @@ struct Socket {
     fd: UnixDatagram,
     link: LinkType,
     seen: Arc<Mutex<Vec<Seen>>>,
+    gone: Arc<AtomicBool>,
 }
 
 impl AsFd for Socket {
@@ -63,7 +65,7 @@ impl Nic for Socket {
     }
 
     fn mtu(&self) -> io::Result<usize> {
-        Ok(1400)
+        if self.gone.load(Ordering::Relaxed) { Err(io::ErrorKind::NotFound.into()) } else { Ok(1400) }
     }
 
     fn frame_size(&self) -> io::Result<usize> {
@@ -80,7 +82,7 @@ fn socket(link: LinkType) -> (Socket, UnixDatagram, Arc<Mutex<Vec<Seen>>>) {
     socket.set_nonblocking(true).unwrap();
     far.set_nonblocking(true).unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
-    (Socket { fd: socket, link, seen: Arc::clone(&seen) }, far, seen)
+    (Socket { fd: socket, link, seen: Arc::clone(&seen), gone: Arc::default() }, far, seen)
 }
 
 fn host(memory: MemoryLimits) -> Host<Boxed> {
@@ -192,6 +194,17 @@ fn frames_stay_in_the_device_while_there_is_no_buffer() {
     let answers: Vec<u8> = std::iter::from_fn(|| taken(&far)).map(|frame| frame[28]).collect();
     assert_eq!(answers, [0, 1, 2, 3, 4, 5], "none lost, none out of order");
     assert_eq!(host.stack().memory().stats().pool.used, 0);
+}
+
+#[test]
+fn a_device_that_goes_while_there_is_no_buffer_is_noticed() {
+    let mut host = host(MemoryLimits { pool_buffers: 0, ..MemoryLimits::default() });
+    let (socket, _far, _) = socket(LinkType::Ip);
+    let gone = Arc::clone(&socket.gone);
+    host.attach(socket, NetifConfig::ip()).unwrap();
+    host.work().unwrap();
+    gone.store(true, Ordering::Relaxed);
+    assert!(host.work().is_err());
 }
 
 #[test]

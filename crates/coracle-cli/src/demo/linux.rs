@@ -30,8 +30,9 @@ impl Network {
         // has to happen while the program has one thread.
         namespace::ensure_root()?;
         let namespace = Namespace::new()?;
-        // Without IPv6 the kernel speaks only when spoken to, and the capture is short.
-        namespace.silence()?;
+        // Without IPv6 the kernel speaks only when spoken to, and the capture is short; where that cannot be set (a
+        // container's /proc may be read-only) it is a little longer.
+        let _ = namespace.silence();
         let tap = namespace.open_tap(TAP)?;
         namespace.ip(&format!("address add {LINUX}/{PREFIX} dev {TAP}"))?;
         tap.set_up(true).map_err(|source| Error::Io { what: format!("bring up {TAP}"), source })?;

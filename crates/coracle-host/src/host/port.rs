@@ -135,7 +135,8 @@ impl Port {
             let Ok(mut frame) = stack.memory().alloc(self.layer, self.frame_size, self.kind) else {
                 self.counters.shortages += u64::from(!self.short);
                 self.short = true;
-                return Ok(());
+                // A device that is gone would end each sleep at once, and nothing is read that would tell.
+                return self.nic.mtu().map(drop);
             };
             self.short = false;
             // A fresh buffer is ours alone, so neither of these two fails.
