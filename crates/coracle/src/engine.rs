@@ -144,7 +144,7 @@ impl Engine {
 
     /// Takes a frame from the device of an interface.
     #[inline]
-    pub(crate) fn input(&mut self, netif: usize, frame: Pbuf) -> Option<Event> {
+    pub(crate) fn input(&mut self, netif: usize, mut frame: Pbuf) -> Option<Event> {
         count!(self.counters.link.received);
         let interface = self.netifs.at_mut(netif)?;
         if !interface.is_ready() {
@@ -153,6 +153,12 @@ impl Engine {
             return None;
         }
         count!(interface.counters.in_octets, frame.len() as u64);
+        // What another stack in this program noted in the very buffer says nothing of this frame.
+        let mut marks = frame.flags();
+        if marks.intersects(LINK_GROUP) {
+            marks.remove(LINK_GROUP);
+            frame.set_flags(marks);
+        }
         match interface.medium {
             Medium::Ethernet(own) => self.ethernet_input(netif, own, frame),
             Medium::Ip | Medium::Loopback => {
@@ -166,8 +172,10 @@ impl Engine {
     /// changed interfaces. Timers are due only while polling.
     #[inline]
     pub(crate) fn next_event(&mut self, polling: bool) -> Option<Event> {
-        if let Some((pcb, data)) = self.more.take() {
-            return self.udp_deliver_to_next(pcb, data);
+        if let Some((pcb, data)) = self.more.take()
+            && let Some(event) = self.udp_deliver_to_next(pcb, data)
+        {
+            return Some(event);
         }
         self.current = None;
         if self.is_idle() && !polling { None } else { self.next_rare_event(polling) }
@@ -199,10 +207,8 @@ impl Engine {
         {
             return Some(event);
         }
-        while let Some(packet) = self.undeliverable.pop_front() {
-            if let Some(event) = self.report_unreachable(&packet) {
-                return Some(event);
-            }
+        if let Some(event) = self.next_undeliverable() {
+            return Some(event);
         }
         // In turns, so that packets which callbacks send around in circles cannot starve the owner.
         while self.turns > 0 {
@@ -222,22 +228,30 @@ impl Engine {
         if polling { self.next_timer() } else { None }
     }
 
+    fn next_undeliverable(&mut self) -> Option<Event> {
+        while let Some(packet) = self.undeliverable.pop_front() {
+            if let Some(event) = self.report_unreachable(&packet) {
+                return Some(event);
+            }
+        }
+        None
+    }
+
     fn next_timer(&mut self) -> Option<Event> {
         while let Some(timer) = self.wheel.pop(self.now) {
             if timer < self.timers.timeouts {
                 return Some(Event::Timeout { timer: timer as u32 });
             }
             self.neighbour_timer(timer - self.timers.timeouts);
+            if let Some(event) = self.next_undeliverable() {
+                return Some(event);
+            }
         }
         None
     }
 
-    /// Lets an IP packet to ourselves come back in on an interface.
+    /// Lets an IP packet to ourselves come back in on an interface; the caller has seen that there is room.
     pub(crate) fn loop_back(&mut self, netif: usize, mut packet: Pbuf) -> Result<(), (Error, Pbuf)> {
-        if self.looped.len() >= self.config.backlog {
-            count!(self.counters.ip.queue_full);
-            return Err((Error::WouldBlock, packet));
-        }
         packet.set_netif_index(netif as u8 + 1);
         self.looped.push_back(packet)
     }

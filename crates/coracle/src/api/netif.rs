@@ -339,7 +339,8 @@ impl<H: Handler> Netif<'_, H> {
         Ok(self.interface()?.vlan)
     }
 
-    /// Changes the VLAN tag. lwIP: `LWIP_HOOK_VLAN_SET` and `…_CHECK`.
+    /// Changes the VLAN tag. In another VLAN the neighbours are asked for again. lwIP: `LWIP_HOOK_VLAN_SET` and
+    /// `…_CHECK`.
     ///
     /// # Errors
     ///
@@ -350,6 +351,11 @@ impl<H: Handler> Netif<'_, H> {
         }
         if self.interface()?.mac().is_none() {
             return Err(Error::Interface);
+        }
+        let slot = self.stack.engine.netif_slot(self.handle)?;
+        if vlan.map(Tci::vid) != self.interface()?.vlan.map(Tci::vid) {
+            // Others are there, and what waits has the old tag.
+            self.stack.engine.forget_neighbours(slot, false);
         }
         self.change(|interface| interface.vlan = vlan)
     }

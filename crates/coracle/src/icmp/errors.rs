@@ -1,7 +1,7 @@
 //! ICMP errors out: about whom, how often, and how much of the packet they quote.
 
 use coracle_buf::{Layer, Pbuf};
-use coracle_wire::ipv4::{HEADER_LEN, protocol};
+use coracle_wire::ipv4::{HEADER_LEN, Ipv4Header, protocol};
 use coracle_wire::{checksum, icmpv4};
 
 use super::input::is_one_host;
@@ -25,7 +25,11 @@ impl Engine {
         code: u8,
         rest: [u8; 4],
     ) {
-        if info.cast != Cast::Unicast || !is_one_host(info.source) || is_icmp_error(info, packet) {
+        let answerable = info.cast == Cast::Unicast
+            && is_one_host(info.source)
+            && !is_later_fragment(packet)
+            && !is_icmp_error(info, packet);
+        if !answerable {
             return;
         }
         if !self.icmp_errors.take(self.now) {
@@ -65,6 +69,11 @@ impl Engine {
         };
         self.ipv4_send(&hop, Some(&send), message).ok()
     }
+}
+
+/// Whether a packet is a fragment other than the first.
+fn is_later_fragment(packet: &Pbuf) -> bool {
+    Ipv4Header::read(packet.payload()).is_ok_and(|header| header.fragment_offset() != 0)
 }
 
 /// Whether a packet is an ICMP error itself, or ICMP so short that it might be.

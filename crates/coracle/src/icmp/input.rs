@@ -76,7 +76,12 @@ impl Engine {
         let message = packet.payload_mut().ok()?;
         let [kind, _, high, low, ..] = message else { return None };
         // Only the type changes, from 8 to 0, so the checksum is brought up to date rather than made anew [RFC 1624].
-        let checksum = if generate { update(u16::from_be_bytes([*high, *low]), 0x0800, 0) } else { 0 };
+        // Of the two zeros, all ones is also right for a message of zeros.
+        let checksum = match update(u16::from_be_bytes([*high, *low]), 0x0800, 0) {
+            _ if !generate => 0,
+            0 => 0xffff,
+            checksum => checksum,
+        };
         *kind = icmpv4::ECHO_REPLY;
         [*high, *low] = checksum.to_be_bytes();
         let hop = *self.ipv4_route(info.source, None).ok()?;

@@ -10,6 +10,7 @@ use super::packet::Cast;
 use crate::counters::count;
 use crate::engine::{Engine, small_pbuf};
 use crate::error::Rejected;
+use crate::icmp::is_one_host;
 use crate::link::arp::Resolution;
 use crate::netif::{Checksums, Interface, Medium, NetifHandle};
 use crate::random::Identification;
@@ -189,7 +190,8 @@ impl Engine {
     /// Checks a source address that the sender chose: [`Error::Route`] unless it is ours [1122-IP-5], or everything
     /// is on the interface.
     pub(crate) fn ipv4_own_source(&self, hop: &Hop, source: Ipv4Addr) -> Result<(), Error> {
-        let accept_any = self.netifs.at(hop.netif).is_some_and(|interface| interface.accept_any);
+        let accept_any =
+            self.netifs.at(hop.netif).is_some_and(|interface| interface.accept_any) && is_one_host(source);
         let asking = source.is_unspecified() && hop.destination == Ipv4Addr::BROADCAST;
         let ours =
             accept_any || asking || self.owner_of(source).is_some() || (source.is_loopback() && hop.local);

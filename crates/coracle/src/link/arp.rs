@@ -173,8 +173,8 @@ impl Engine {
         }
         // A probe asks without having an address yet: it is answered, and teaches nothing [RFC 5227 §2.1.1].
         let probe = sender.is_unspecified();
-        let believable =
-            mac.is_unicast() && mac != MacAddr::ZERO && (probe || self.is_neighbour(netif, sender));
+        let station = mac.is_unicast() && mac != MacAddr::ZERO && interface.mac() != Some(mac);
+        let believable = station && (probe || self.is_neighbour(netif, sender));
         if !believable {
             count!(self.counters.arp.bad_sender);
             return;

@@ -35,7 +35,7 @@ impl Engine {
         }
         let mut header_len = HEADER_LEN;
         if ether_type == EtherType::VLAN || interface.vlan.is_some() {
-            (ether_type, header_len) = self.strip_tag(netif, &frame, ether_type)?;
+            (ether_type, header_len) = self.strip_tag(netif, &mut frame, ether_type)?;
         }
         if frame.remove_header(header_len).is_err() {
             count!(self.counters.link.memory);
@@ -74,20 +74,26 @@ impl Engine {
     ///
     /// An interface outside of all VLANs takes untagged frames and those that only carry a priority [IEEE 802.1Q].
     #[cold]
-    fn strip_tag(&mut self, netif: usize, frame: &Pbuf, ether_type: EtherType) -> Option<(EtherType, usize)> {
+    fn strip_tag(
+        &mut self,
+        netif: usize,
+        frame: &mut Pbuf,
+        ether_type: EtherType,
+    ) -> Option<(EtherType, usize)> {
         let wanted = self.netifs.at(netif)?.vlan.map_or(0, Tci::vid);
-        let mut bytes = [0; VLAN_TAG_LEN];
         if ether_type != EtherType::VLAN {
             count!(self.counters.link.wrong_vlan);
             return None;
         }
-        if frame.copy_to(HEADER_LEN, &mut bytes) < VLAN_TAG_LEN
-            || frame.payload().len() < HEADER_LEN + VLAN_TAG_LEN
-        {
+        if frame.len() < HEADER_LEN + VLAN_TAG_LEN {
             count!(self.counters.link.truncated);
             return self.drop_malformed(netif);
         }
-        let tag = VlanTag::read(&bytes).ok()?;
+        if frame.pull_up(HEADER_LEN + VLAN_TAG_LEN).is_err() {
+            count!(self.counters.link.memory);
+            return None;
+        }
+        let tag = VlanTag::read(&frame.payload()[HEADER_LEN..]).ok()?;
         if tag.vid() != wanted {
             count!(self.counters.link.wrong_vlan);
             return None;

@@ -8,7 +8,7 @@ use coracle_wire::icmpv4;
 use coracle_wire::ipv4::protocol;
 use coracle_wire::udp::{HEADER_LEN, UdpHeader, udp_length, udp_lite_coverage};
 
-use super::Flow;
+use super::{Class, Flow};
 use crate::counters::{UdpCounters, count};
 use crate::engine::Engine;
 use crate::event::Event;
@@ -131,6 +131,7 @@ impl Engine {
         while at != NONE {
             let next = self.udp.ports.next(at);
             if let Some(pcb) = self.udp.slots.at_mut(at as usize)
+                && pcb.class != Class::CatchAll
                 && pcb.takes_group(flow, info, own)
                 && (!flow.lite || covered >= usize::from(pcb.coverage.demanded))
             {
@@ -140,10 +141,19 @@ impl Engine {
             at = next;
         }
         if first == NONE {
-            count!(self.udp_counters(flow.lite).no_port);
+            first = self.udp.find_catch_all(&self.hash_key, flow, info.netif);
+            match self.udp.slots.at_mut(first as usize) {
+                Some(pcb) => pcb.next_taker = NONE,
+                None => {
+                    count!(self.udp_counters(flow.lite).no_port);
+                    return None;
+                }
+            }
+        }
+        if packet.remove_header(usize::from(info.header_len) + HEADER_LEN).is_err() {
+            count!(self.counters.ip.memory);
             return None;
         }
-        packet.remove_header(usize::from(info.header_len) + HEADER_LEN).ok()?;
         self.group_from = flow.remote;
         self.udp_deliver_to_next(first, packet)
     }

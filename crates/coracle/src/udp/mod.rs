@@ -127,14 +127,14 @@ impl UdpPcb {
     }
 
     /// Whether a control block takes a datagram to many. One that is bound to the interface's own address hears
-    /// what is broadcast there, as with lwIP.
+    /// what is broadcast there, as with lwIP. One that takes all ports comes into question when no other takes it.
     fn takes_group(&self, flow: &Flow, info: &PacketInfo, own: Ipv4Addr) -> bool {
         let local = *self.flow.local.ip();
         let address_fits = local.is_unspecified()
             || local == info.destination
             || (info.cast == Cast::Broadcast && local == own);
         let peer_fits = self.class != Class::Connected || self.flow.remote == flow.remote;
-        self.flow.local.port() == flow.local.port()
+        (self.class == Class::CatchAll || self.flow.local.port() == flow.local.port())
             && self.flow.lite == flow.lite
             && self.netif.is_none_or(|bound| bound == info.netif)
             && address_fits
@@ -195,6 +195,18 @@ impl UdpTable {
             return Some(pcb);
         }
         if catch_all > 0 { find(Class::CatchAll) } else { None }
+    }
+
+    /// The control block that takes all ports, for a datagram to many that no other takes.
+    fn find_catch_all(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> u32 {
+        let mut at = self.flows.first(flow.hash(key, Class::CatchAll));
+        while at != NONE {
+            if self.slots.at(at as usize).is_some_and(|pcb| pcb.takes(Class::CatchAll, flow, netif)) {
+                return at;
+            }
+            at = self.flows.next(at);
+        }
+        NONE
     }
 
     /// The start of the chain in which those with a flow's local port are, among others.
