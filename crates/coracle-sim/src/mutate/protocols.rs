@@ -130,7 +130,7 @@ fn ipv4_options(mut options: &[u8]) -> Vec<&[u8]> {
     let mut each = Vec::new();
     while let Some(&kind) = options.first() {
         let said = options.get(1).map_or(1, |&len| usize::from(len));
-        let len = if kind < 2 { 1 } else { said.clamp(2, options.len()) };
+        let len = if kind < 2 { 1 } else { said.max(2).min(options.len()) };
         let (one, rest) = options.split_at(len);
         each.push(one);
         options = rest;

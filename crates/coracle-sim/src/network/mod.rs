@@ -39,7 +39,7 @@
 //! network.run_for(Duration::from_secs(1));
 //! // Each has announced its address to the other.
 //! assert_eq!(network.frames(), 2);
-//! network.settle(Duration::from_secs(600));
+//! network.settle(Duration::from_mins(10));
 //! network.assert_balanced();
 //! # Ok::<(), coracle::Error>(())
 //! ```

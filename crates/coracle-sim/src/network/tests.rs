@@ -80,7 +80,7 @@ fn time_jumps_to_what_is_due_and_the_rest_settles() {
     stacks.iter().for_each(|&stack| set_up(&mut network, stack, true));
     let (first, netif) = stacks[0];
     network.stack(first).netif(netif).unwrap().query_neighbour([192, 0, 2, 77].into()).unwrap();
-    let end = network.settle(Duration::from_secs(3_600));
+    let end = network.settle(Duration::from_hours(1));
     // Five requests, a second apart, and one more second for the answer.
     assert_eq!(end, Instant::from_secs(5));
     assert_eq!(network.stack(first).counters().arp.unresolved, 1);
@@ -101,7 +101,7 @@ fn the_same_seed_gives_the_same_run_and_another_does_not() {
             let id = network.add_stack(stack);
             network.attach(segment, id, netif);
         }
-        network.settle(Duration::from_secs(3_600));
+        network.settle(Duration::from_hours(1));
         network.digest()
     };
     assert_eq!(run(1), run(1));
