@@ -260,9 +260,16 @@ impl Default for Ipv4Fields {
 }
 
 impl Ipv4Fields {
-    /// The header with these fields, `words` 32-bit words long, and a checksum that counts the options in as `options`.
+    /// The header with these fields, without options, checksum included.
     #[inline]
-    fn header(&self, words: u8, options: Sum) -> Ipv4Header {
+    pub fn header(&self) -> Ipv4Header {
+        self.header_with(5, Sum::new())
+    }
+
+    /// The header with these fields, `words` 32-bit words long, and a checksum that counts the options in as `options`.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "half of the fields are known where it is called")]
+    fn header_with(&self, words: u8, options: Sum) -> Ipv4Header {
         let version_ihl = 0x40 | words;
         let mut flags_fragment = self.fragment_offset / 8;
         if self.dont_fragment {
@@ -298,7 +305,7 @@ impl Ipv4Fields {
 /// Fills in a header without options, checksum included.
 #[inline]
 pub fn write_header(into: &mut [u8; HEADER_LEN], fields: &Ipv4Fields) {
-    *into = zerocopy::transmute!(fields.header(5, Sum::new()));
+    *into = zerocopy::transmute!(fields.header());
 }
 
 /// Fills in a header with options, padded with zeros to a multiple of four bytes, checksum included. Returns its length.
@@ -321,7 +328,7 @@ pub fn write_header_with_options(
     let header = into.get_mut(..header_len).ok_or(Malformed::Truncated)?;
     let (fixed, rest) = header.split_first_chunk_mut::<HEADER_LEN>().ok_or(Malformed::Truncated)?;
     let sum = Sum::new().add_bytes(options);
-    *fixed = zerocopy::transmute!(fields.header((header_len / 4) as u8, sum));
+    *fixed = zerocopy::transmute!(fields.header_with((header_len / 4) as u8, sum));
     let (copied, padding) = rest.split_at_mut(options.len());
     copied.copy_from_slice(options);
     padding.fill(0);

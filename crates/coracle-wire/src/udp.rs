@@ -45,12 +45,18 @@ impl UdpHeader {
         length: u16,
         checksum: u16,
     ) {
-        *into = zerocopy::transmute!(Self {
+        *into = zerocopy::transmute!(Self::new(source_port, destination_port, length, checksum));
+    }
+
+    /// A header; the arguments are those of [`write`](Self::write).
+    #[inline]
+    pub fn new(source_port: u16, destination_port: u16, length: u16, checksum: u16) -> Self {
+        Self {
             source_port: source_port.into(),
             destination_port: destination_port.into(),
             length: length.into(),
             checksum: checksum.into(),
-        });
+        }
     }
 
     /// Port of the sender, 0 if it wants no answer.
@@ -106,6 +112,12 @@ impl UdpFrame {
             && headers.ip.total_len() == ipv4::HEADER_LEN + udp_len
             && usize::from(headers.udp.length()) == udp_len;
         plain.then_some(headers)
+    }
+
+    /// Fills in the three headers.
+    #[inline]
+    pub fn write(self, into: &mut [u8; Self::LEN]) {
+        *into = zerocopy::transmute!(self);
     }
 }
 

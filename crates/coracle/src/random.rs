@@ -58,7 +58,8 @@ pub(crate) struct Identification {
 impl Identification {
     pub(crate) fn new(random: &mut Random) -> Self {
         let keys = random.next_u64();
-        Self { counter: 0, keys: core::array::from_fn(|at| (keys >> (16 * at)) as u16) }
+        let [first, second, third, fourth] = core::array::from_fn(|at| (keys >> (16 * at)) as u16);
+        Self { counter: 0, keys: [first, second | 1, third | 1, fourth] }
     }
 
     #[inline]
@@ -67,9 +68,9 @@ impl Identification {
         let [first, second, third, fourth] = self.keys;
         // Each step can be undone (a sum, a product with an odd number, a shift folded in), so the whole is a
         // permutation.
-        let mut mixed = self.counter.wrapping_add(first).wrapping_mul(second | 1);
+        let mut mixed = self.counter.wrapping_add(first).wrapping_mul(second);
         mixed ^= mixed >> 7;
-        mixed = mixed.wrapping_mul(third | 1);
+        mixed = mixed.wrapping_mul(third);
         mixed ^= mixed >> 9;
         mixed.wrapping_mul(0x6255) ^ fourth
     }

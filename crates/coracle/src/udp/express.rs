@@ -6,11 +6,11 @@
 use core::net::SocketAddrV4;
 
 use coracle_buf::Pbuf;
+use coracle_wire::EtherType;
 use coracle_wire::checksum::pseudo_v4;
 use coracle_wire::ethernet::{self, EthernetHeader};
 use coracle_wire::ipv4::{self, Ipv4Fields, header_checksum_ok, protocol};
 use coracle_wire::udp::{HEADER_LEN, UdpFrame, UdpHeader};
-use coracle_wire::{EtherType, MacAddr};
 
 use super::{Class, Flow, UdpPcb};
 use crate::counters::count;
@@ -126,10 +126,13 @@ impl Engine {
             .finish_nonzero();
         match data.add_header(UdpFrame::LEN).map(|headers| headers.first_chunk_mut()) {
             Ok(Some(headers)) => {
-                let udp = |into: &mut [u8; HEADER_LEN]| {
-                    UdpHeader::write(into, local_port, remote.port(), udp_len as u16, checksum);
+                let ethernet = EthernetHeader {
+                    destination: station,
+                    source: own,
+                    ether_type: EtherType::IPV4.0.into(),
                 };
-                write_headers(headers, station, own, &fields, udp);
+                let udp = UdpHeader::new(local_port, remote.port(), udp_len as u16, checksum);
+                UdpFrame { ethernet, ip: fields.header(), udp }.write(headers);
             }
             _ => return Err(data),
         }
@@ -163,27 +166,11 @@ impl Interface {
 }
 
 /// Whether both checksums are there and right.
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "called once")]
 fn sums_are_right(headers: &UdpFrame, frame: &[u8]) -> bool {
     let (ip_header, datagram) = frame[ethernet::HEADER_LEN..].split_at(ipv4::HEADER_LEN);
     let pseudo =
         pseudo_v4(headers.ip.source(), headers.ip.destination(), protocol::UDP, headers.udp.length());
     headers.udp.checksum() != 0 && header_checksum_ok(ip_header) && pseudo.add_bytes(datagram).verifies()
-}
-
-/// Writes the headers of the link and of IP, and lets `udp` write the third.
-#[inline]
-fn write_headers(
-    into: &mut [u8; UdpFrame::LEN],
-    destination: MacAddr,
-    source: MacAddr,
-    fields: &Ipv4Fields,
-    udp: impl FnOnce(&mut [u8; HEADER_LEN]),
-) {
-    let Some((link_header, rest)) = into.split_first_chunk_mut() else { return };
-    let Some((ip_header, rest)) = rest.split_first_chunk_mut() else { return };
-    let Some(udp_header) = rest.first_chunk_mut() else { return };
-    EthernetHeader::write(link_header, destination, source, EtherType::IPV4);
-    ipv4::write_header(ip_header, fields);
-    udp(udp_header);
 }

@@ -168,33 +168,36 @@ impl UdpTable {
     #[inline]
     pub(crate) fn find(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
         let [connected, specific, wildcard, catch_all] = self.population;
-        let find = |class| {
-            let mut at = self.flows.first(flow.hash(key, class));
-            while at != NONE {
-                if self.slots.at(at as usize).is_some_and(|pcb| pcb.takes(class, flow, netif)) {
-                    return Some(at);
-                }
-                at = self.flows.next(at);
-            }
-            None
-        };
         // Written out, so that the compiler knows each class.
         if connected > 0
-            && let Some(pcb) = find(Class::Connected)
+            && let Some(pcb) = self.find_in(Class::Connected, key, flow, netif)
         {
             return Some(pcb);
         }
         if specific > 0
-            && let Some(pcb) = find(Class::Specific)
+            && let Some(pcb) = self.find_in(Class::Specific, key, flow, netif)
         {
             return Some(pcb);
         }
         if wildcard > 0
-            && let Some(pcb) = find(Class::Wildcard)
+            && let Some(pcb) = self.find_in(Class::Wildcard, key, flow, netif)
         {
             return Some(pcb);
         }
-        if catch_all > 0 { find(Class::CatchAll) } else { None }
+        if catch_all > 0 { self.find_in(Class::CatchAll, key, flow, netif) } else { None }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "what differs between the classes is decided by the compiler")]
+    fn find_in(&self, class: Class, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
+        let mut at = self.flows.first(flow.hash(key, class));
+        while at != NONE {
+            if self.slots.at(at as usize).is_some_and(|pcb| pcb.takes(class, flow, netif)) {
+                return Some(at);
+            }
+            at = self.flows.next(at);
+        }
+        None
     }
 
     /// The control block that takes all ports, for a datagram to many that no other takes.
