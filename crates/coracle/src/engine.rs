@@ -261,6 +261,10 @@ impl Engine {
         if self.deferred.len() >= self.config.backlog {
             return Err((Error::WouldBlock, frame));
         }
+        // The note of the interface must be this frame's own: a frame may be handed to several.
+        if let Err(error) = frame.remove_header(0) {
+            return Err((error, frame));
+        }
         frame.set_netif_index(netif as u8 + 1);
         self.deferred.push_back(frame)
     }

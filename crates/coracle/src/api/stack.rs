@@ -53,12 +53,21 @@ pub struct Stack<H> {
     dispatching: bool,
 }
 
-/// A stack that is calling handlers. Also when one of them panics and its caller catches that, the stack serves again.
+/// A stack that is calling handlers. It is dropped when one of them panics: whoever catches that has a stack that
+/// serves on.
 struct Running<'a, H>(&'a mut Stack<H>);
+
+impl<H> Running<'_, H> {
+    #[inline]
+    fn finish(self) {
+        self.0.dispatching = false;
+        core::mem::forget(self);
+    }
+}
 
 impl<H> Drop for Running<'_, H> {
     fn drop(&mut self) {
-        self.0.dispatching = false;
+        self.0.after_panic();
     }
 }
 
@@ -136,6 +145,22 @@ impl<H> Stack<H> {
         self.engine.next_deadline()
     }
 
+    /// A callback panicked, and its handler is gone: the packet in hand is dropped, and its timer ends. Control
+    /// blocks stay, for their owner to remove.
+    #[cold]
+    fn after_panic(&mut self) {
+        self.dispatching = false;
+        self.engine.current = None;
+        self.engine.more = None;
+        for position in 0..self.timeout_handlers.len() {
+            if self.timeout_handlers[position].is_none()
+                && let Some(key) = self.engine.timeouts.key_at(position)
+            {
+                self.engine.timeout_end(key);
+            }
+        }
+    }
+
     /// Whether a callback is running.
     pub(super) fn is_dispatching(&self) -> bool {
         self.dispatching
@@ -152,7 +177,8 @@ impl<H: Handler> Stack<H> {
     /// # Errors
     ///
     /// The frame comes back with [`Error::Closed`] when the interface is gone, or, within a callback, with
-    /// [`Error::WouldBlock`] when too many frames wait already. What is wrong with a frame is no error of the
+    /// [`Error::WouldBlock`] when too many frames wait already, or [`Error::Memory`] for a frame that is shared when
+    /// no reference is left. What is wrong with a frame is no error of the
     /// driver's: such frames are dropped and counted.
     #[inline]
     pub fn input(&mut self, netif: NetifHandle, frame: Pbuf, now: Instant) -> Result<(), Rejected> {
@@ -174,6 +200,7 @@ impl<H: Handler> Stack<H> {
         if running.0.engine.has_more() {
             running.0.call_all(None, false);
         }
+        running.finish();
         Ok(())
     }
 
@@ -208,7 +235,9 @@ impl<H: Handler> Stack<H> {
     /// Calls the handlers of everything that the engine reports.
     fn dispatch(&mut self, polling: bool) {
         self.dispatching = true;
-        Running(self).0.call_all(None, polling);
+        let running = Running(self);
+        running.0.call_all(None, polling);
+        running.finish();
     }
 
     /// Calls the handlers of an event and of all that follow.

@@ -111,15 +111,21 @@ impl Ipv4Settings {
     /// the network's nor its broadcast address, a unicast gateway.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let mask = self.netmask.to_bits();
-        if mask.leading_ones() + mask.trailing_zeros() < 32 || !is_host(self.gateway, true) {
+        let gateway_ok = is_host(self.gateway, true) && !self.gateway.is_loopback();
+        if mask.leading_ones() + mask.trailing_zeros() < 32 || !gateway_ok {
             return Err(Error::Value);
         }
         if self.address.is_unspecified() {
             return Ok(());
         }
-        let host_part = self.address.to_bits() & !mask;
-        let edge = self.prefix_len() < 31 && (host_part == 0 || host_part == !mask);
-        if edge || !is_host(self.address, false) { Err(Error::Value) } else { Ok(()) }
+        // The network's own address and its broadcast address are no host's.
+        let edge = |address: Ipv4Addr| {
+            let host_part = address.to_bits() & !mask;
+            let on_link = (address.to_bits() ^ self.address.to_bits()) & mask == 0;
+            on_link && self.prefix_len() < 31 && (host_part == 0 || host_part == !mask)
+        };
+        let wrong = edge(self.address) || edge(self.gateway) || !is_host(self.address, false);
+        if wrong { Err(Error::Value) } else { Ok(()) }
     }
 }
 
