@@ -14,13 +14,13 @@ const SIZES: [usize; 11] = [0, 1, 2, 7, 8, 55, 56, 57, 1000, 1471, 1472];
 #[test]
 fn linux_pings_the_stack_with_its_own_tool() {
     let Some(peer) = tap("linux_pings") else { return };
+    let mut sent = 0;
     for size in SIZES.into_iter().chain((0..1472).step_by(97)) {
-        assert_eq!(peer.ping(5, size, 5), 5, "{size} bytes");
+        sent += peer.ping(5, size);
     }
     let Some((counters, verdict)) = peer.finish() else { return };
-    let sent = 5 * (SIZES.len() + 1472_usize.div_ceil(97)) as u32;
-    assert_eq!((counters.icmp.echo_replies, counters.icmp.bad_checksum), (sent, 0));
-    assert_eq!(verdict.good_checksums, 2 * sent as usize, "of the IP header and of the message");
+    assert_eq!((counters.icmp.echo_replies, counters.icmp.bad_checksum), (sent as u32, 0));
+    assert_eq!(verdict.good_checksums, 2 * sent, "of the IP header and of the message");
 }
 
 /// An ICMP socket of the kernel's, which fills in identifier and checksum and checks those of answers.
@@ -77,7 +77,7 @@ fn frames_longer_than_a_pool_buffer_come_and_go() {
 #[test]
 fn pings_without_ethernet() {
     let Some(peer) = tun("tun_ping") else { return };
-    assert_eq!(peer.ping(10, 56, 5), 10);
+    peer.ping(10, 56);
     every_size_comes_back(&peer, (0..=1472).step_by(31).chain([1471, 1472]));
     stack_pings_linux(&peer, [0, 1, 56, 1472]);
     let Some((_, verdict)) = peer.finish() else { return };
@@ -87,9 +87,9 @@ fn pings_without_ethernet() {
 #[test]
 fn what_linux_fragments_is_dropped_and_counted() {
     let Some(peer) = tap("fragments") else { return };
-    assert_eq!(peer.ping(3, 1473, 1), 0, "two fragments each, which the stack does not put together");
+    assert_eq!(peer.ping_in_vain(3, 1473), 0, "two fragments each, which the stack does not put together");
     assert_eq!(peer.stack(|stack| stack.counters().ip.fragments), 6);
-    assert_eq!(peer.ping(3, 1472, 5), 3, "the service goes on");
+    peer.ping(3, 1472);
     peer.finish();
 }
 
@@ -145,6 +145,6 @@ fn nobody_answers_for_a_host_that_is_not_there() {
     let event = ping.events().recv_timeout(PATIENCE).unwrap();
     let PingEvent::Failed { error, .. } = event else { panic!("{event:?}") };
     assert_eq!((error.kind, error.reporter), (coracle::IcmpErrorKind::HostUnreachable, None));
-    assert_eq!(peer.ping(1, 56, 5), 1);
+    peer.ping(1, 56);
     peer.finish();
 }

@@ -90,7 +90,8 @@ impl Demo {
         let mut answered = 0;
         for size in SIZES {
             let (count, size) = (PINGS.to_string(), size.to_string());
-            let arguments = ["-n", "-q", "-c", &count, "-i", "0.01", "-W", "2", "-s", &size];
+            // With a deadline, ping waits for the answers, on a busy machine too.
+            let arguments = ["-n", "-q", "-c", &count, "-i", "0.01", "-w", "5", "-s", &size];
             let output = self.namespace.command("ping").args(arguments).arg(CORACLE.to_string()).output()?;
             if !output.stdout.contains(&format!(" {PINGS} received")) {
                 return Err(Problem::Failed(format!("{size} bytes: {}", output.stdout.trim())));

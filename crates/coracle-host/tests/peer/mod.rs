@@ -112,17 +112,35 @@ impl Peer {
         socket
     }
 
-    /// How many of `count` requests of Linux's ping were answered, each within `wait` seconds.
-    pub fn ping(&self, count: usize, size: usize, wait: usize) -> usize {
-        self.ping_at(CORACLE, count, size, wait)
+    /// Linux's ping gets `count` answers; how often it asked for that.
+    pub fn ping(&self, count: usize, size: usize) -> usize {
+        self.ping_at(CORACLE, count, size)
     }
 
-    pub fn ping_at(&self, address: Ipv4Addr, count: usize, size: usize, wait: usize) -> usize {
-        let words = format!("-n -q -i 0.002 -c {count} -s {size} -W {wait} {address}");
-        let command = self.namespace.command("ping").args(words.split_whitespace());
-        let output = or_skip(command.output()).expect("ping is part of the test machine");
-        let (before, _) = output.stdout.split_once(" received").expect("ping's summary");
-        before.rsplit(' ').next().unwrap().parse().unwrap()
+    /// As [`ping`](Self::ping), to another address.
+    pub fn ping_at(&self, address: Ipv4Addr, count: usize, size: usize) -> usize {
+        // With a deadline, ping waits for the answers, on a busy machine too, and may ask once more in the meantime.
+        let (sent, answered) = self.run_ping(&format!("-c {count} -s {size} -w 10 {address}"));
+        assert_eq!(answered, count, "answers to pings of {size} bytes");
+        sent
+    }
+
+    /// How many of `count` requests were answered within a second, when none should be.
+    pub fn ping_in_vain(&self, count: usize, size: usize) -> usize {
+        let (sent, answered) = self.run_ping(&format!("-c {count} -s {size} -W 1 {CORACLE}"));
+        assert_eq!(sent, count);
+        answered
+    }
+
+    fn run_ping(&self, words: &str) -> (usize, usize) {
+        let command = self.namespace.command("ping").args(["-n", "-q", "-i", "0.002"]);
+        let output = or_skip(command.args(words.split(' ')).timeout(Duration::from_secs(20)).output());
+        let output = output.expect("ping is part of the test machine").stdout;
+        let number = |before: &str| {
+            let (start, _) = output.split_once(before).expect("ping's summary");
+            start.rsplit([' ', '\n']).next().unwrap().parse().unwrap()
+        };
+        (number(" packets transmitted"), number(" received"))
     }
 
     /// A UDP control block whose events are sent to the test.
