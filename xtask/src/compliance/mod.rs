@@ -20,11 +20,11 @@ pub(crate) fn write() -> Result<(), Failure> {
     fs::write(root().join(PAGE), page).map_err(|error| Failure::new(format!("{PAGE}: {error}")))
 }
 
-/// Checks that the page is what [`write`] would write.
+/// Checks that the page is what [`write()`] would write.
 ///
 /// # Errors
 ///
-/// As for [`write`]; the page is another.
+/// As for [`write()`]; the page is another.
 pub(crate) fn check() -> Result<(), Failure> {
     let made = make()?;
     if fs::read_to_string(root().join(PAGE)).is_ok_and(|page| page == made) {
