@@ -9,6 +9,7 @@ use coracle_wire::{EtherType, MacAddr};
 use super::neighbours::NeighbourState;
 use crate::counters::count;
 use crate::engine::Engine;
+use crate::icmp::is_one_host;
 use crate::netif::Interface;
 
 /// Where a packet for a neighbour stands.
@@ -174,7 +175,9 @@ impl Engine {
         // A probe asks without having an address yet: it is answered, and teaches nothing [RFC 5227 §2.1.1].
         let probe = sender.is_unspecified();
         let station = mac.is_unicast() && mac != MacAddr::ZERO && interface.mac() != Some(mac);
-        let believable = station && (probe || self.is_neighbour(netif, sender));
+        // Whom we asked may be anywhere: a router outside of our network, say.
+        let asked = |engine: &Self| engine.neighbours.find(&engine.hash_key, netif, sender).is_some();
+        let believable = station && (probe || self.is_neighbour(netif, sender) || asked(self));
         if !believable {
             count!(self.counters.arp.bad_sender);
             return;
@@ -190,11 +193,18 @@ impl Engine {
     /// Whether an address can be a neighbour's: on the link, and one host's.
     fn is_neighbour(&self, netif: usize, address: Ipv4Addr) -> bool {
         self.netifs.at(netif).is_some_and(|interface| {
-            interface.is_on_link(address)
-                && !interface.is_broadcast(address)
-                && !address.is_multicast()
+            is_one_host(address)
                 && !address.is_loopback()
+                && !interface.is_broadcast(address)
+                && (interface.is_on_link(address) || self.is_routed_on_link(netif, address))
         })
+    }
+
+    /// Whether a route says that an address is on the link of an interface.
+    fn is_routed_on_link(&self, netif: usize, address: Ipv4Addr) -> bool {
+        let handle = self.netif_handle(netif);
+        let route = self.routes.find(address, |netif| Some(netif) == handle);
+        route.is_some_and(|route| route.gateway.is_unspecified())
     }
 
     /// Updates an entry from whatever packet; makes one only when the packet was meant for us [ARP-2] and no other
