@@ -44,7 +44,7 @@ pub fn repair_ipv4(packet: &mut [u8]) {
     let sum = Sum::new().add_bytes(&packet[..header_len]).finish();
     put(packet, 10, sum);
     let total_len = usize::from(u16::from_be_bytes([packet[2], packet[3]]));
-    let first_fragment = packet[6] & 0x1f == 0 && packet[7] == 0;
+    let first_fragment = [packet[6] & 0x1f, packet[7]] == [0, 0];
     let end = total_len.clamp(header_len, packet.len());
     let number = packet[9];
     let address = |at: usize| <[u8; 4]>::try_from(&packet[at..at + 4]).unwrap_or_default().into();

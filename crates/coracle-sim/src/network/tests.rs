@@ -53,7 +53,9 @@ fn a_broadcast_reaches_everyone_at_its_time() {
 fn a_cut_segment_carries_nothing_between_its_parts_until_it_is_healed() {
     let (mut network, segment, stacks) = three(Impairment::default());
     network.partition(segment, &[&[stacks[0].0, stacks[1].0]]);
-    stacks.iter().for_each(|&stack| set_up(&mut network, stack, true));
+    for stack in stacks {
+        set_up(&mut network, stack, true);
+    }
     network.run_for(Duration::from_secs(1));
     assert_eq!(stacks.map(|stack| received(&mut network, stack)), [1, 1, 0]);
     network.heal(segment);
@@ -77,7 +79,9 @@ fn detached_and_removed_stacks_hear_nothing() {
 #[test]
 fn time_jumps_to_what_is_due_and_the_rest_settles() {
     let (mut network, _, stacks) = three(Impairment::default());
-    stacks.iter().for_each(|&stack| set_up(&mut network, stack, true));
+    for stack in stacks {
+        set_up(&mut network, stack, true);
+    }
     let (first, netif) = stacks[0];
     network.stack(first).netif(netif).unwrap().query_neighbour([192, 0, 2, 77].into()).unwrap();
     let end = network.settle(Duration::from_hours(1));
@@ -123,7 +127,9 @@ fn a_capture_has_every_frame() {
     let (mut network, segment, stacks) = three(Impairment::default());
     let capture = Shared::default();
     network.capture(segment, capture.clone());
-    stacks.iter().for_each(|&stack| set_up(&mut network, stack, true));
+    for stack in stacks {
+        set_up(&mut network, stack, true);
+    }
     network.run_for(Duration::from_secs(1));
     drop(network);
     let bytes = capture.0.lock().unwrap().clone();
