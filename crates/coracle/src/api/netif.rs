@@ -216,7 +216,12 @@ impl<H: Handler> Netif<'_, H> {
     fn change(&mut self, change: impl FnOnce(&mut Interface)) -> Result<(), Error> {
         self.stack.engine.netif_slot(self.handle)?;
         self.stack.engine.recent_hop = None;
-        self.stack.engine.netifs.get_mut(self.handle.0).map(change).ok_or(Error::Closed)
+        self.stack
+            .engine
+            .netifs
+            .get_mut(self.handle.0)
+            .map(|interface| interface.change(change))
+            .ok_or(Error::Closed)
     }
 
     /// The stack.

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Rejected};
 use crate::event::Event;
 use crate::netif::NetifHandle;
-use crate::table::Slots;
+use crate::table::{Key, Slots};
 use crate::time::Instant;
 use crate::udp::Arrival;
 
@@ -258,7 +258,9 @@ impl<H: Handler> Stack<H> {
     fn call(&mut self, event: Event) -> Option<Event> {
         match event {
             Event::Datagram { pcb, from, data } => {
-                self.call_datagram(pcb, from, data);
+                if let Some(pcb) = self.engine.udp.slots.key_at(pcb as usize) {
+                    self.call_datagram(pcb, from, data);
+                }
                 None
             }
             Event::Packet { pcb, packet } => {
@@ -266,7 +268,9 @@ impl<H: Handler> Stack<H> {
                 self.engine.raw_returned(returned)
             }
             Event::UdpError { pcb, to, error } => {
-                self.call_udp(pcb, |handler, udp| handler.datagram_error(udp, SocketAddr::V4(to), error));
+                if let Some(pcb) = self.engine.udp.slots.key_at(pcb as usize) {
+                    self.call_udp(pcb, |handler, udp| handler.datagram_error(udp, SocketAddr::V4(to), error));
+                }
                 None
             }
             Event::RawError { pcb, to, error } => {
@@ -285,14 +289,13 @@ impl<H: Handler> Stack<H> {
     }
 
     #[inline]
-    fn call_datagram(&mut self, pcb: u32, from: SocketAddrV4, data: Pbuf) {
+    fn call_datagram(&mut self, pcb: Key, from: SocketAddrV4, data: Pbuf) {
         self.call_udp(pcb, |handler, udp| handler.datagram(udp, SocketAddr::V4(from), data));
     }
 
     #[inline]
-    fn call_udp(&mut self, pcb: u32, call: impl FnOnce(&mut H, &mut Udp<'_, H>)) {
-        let position = pcb as usize;
-        let Some(key) = self.engine.udp.slots.key_at(position) else { return };
+    fn call_udp(&mut self, key: Key, call: impl FnOnce(&mut H, &mut Udp<'_, H>)) {
+        let position = key.index as usize;
         let Some(mut handler) = self.udp_handlers[position].take() else { return };
         call(&mut handler, &mut Udp::new(self, UdpHandle(key)));
         if self.engine.udp.slots.get(key).is_some() {

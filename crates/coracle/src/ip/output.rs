@@ -31,6 +31,8 @@ pub(crate) struct Hop {
     pub(crate) stationless: bool,
     /// The address that packets are sent from unless the sender chooses another one; see [`Hop::has_source`].
     pub(crate) source: Ipv4Addr,
+    /// To one station on a plain Ethernet, wherever the sender has no wishes of its own.
+    pub(crate) plain: bool,
     /// The interface's.
     pub(crate) mtu: u16,
     /// The interface's.
@@ -38,12 +40,6 @@ pub(crate) struct Hop {
 }
 
 impl Hop {
-    /// Whether packets go by the device, to one station on its link.
-    #[inline]
-    pub(crate) fn is_to_station(&self) -> bool {
-        self.cast == Cast::Unicast && !self.local && !self.stationless && self.has_source()
-    }
-
     /// Whether there is an address to send from. A host without an address may only call to everybody on the link,
     /// to get one [RFC 1122 §3.2.1.3].
     #[inline]
@@ -102,6 +98,8 @@ impl Engine {
     fn ipv4_find_route(&self, destination: Ipv4Addr, demanded: Option<NetifHandle>) -> Option<Hop> {
         let hop = |netif: NetifHandle, next, cast, local| {
             let interface = self.netifs.get(netif.0)?;
+            let source = if local { destination } else { self.ipv4_source(interface, destination) };
+            let to_station = cast == Cast::Unicast && !local && !source.is_unspecified();
             Some(Hop {
                 destination,
                 demanded,
@@ -111,7 +109,8 @@ impl Engine {
                 // The loopback interface has no device: whatever goes there comes back.
                 local: local || interface.medium == Medium::Loopback,
                 stationless: !matches!(interface.medium, Medium::Ethernet(_)),
-                source: if local { destination } else { self.ipv4_source(interface, destination) },
+                source,
+                plain: to_station && interface.plain && demanded.is_none(),
                 mtu: interface.mtu,
                 checksums: interface.checksums,
             })

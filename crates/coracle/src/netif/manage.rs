@@ -39,7 +39,7 @@ impl Engine {
             self.default_multicast_netif = None;
         }
         if let Some(interface) = self.netifs.get_mut(netif.0) {
-            interface.removed = true;
+            interface.change(|interface| interface.removed = true);
         }
         let old = self.netifs.get(netif.0).map_or(Ipv4Settings::NONE, |interface| interface.ipv4);
         self.note_change(netif, Reasons::REMOVED, old);
@@ -53,7 +53,7 @@ impl Engine {
         if interface.up == up {
             return Ok(());
         }
-        interface.up = up;
+        interface.change(|interface| interface.up = up);
         self.after_up_or_down(netif, Reasons::STATUS_CHANGED);
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Engine {
         if interface.link_up == link_up {
             return Ok(());
         }
-        interface.link_up = link_up;
+        interface.change(|interface| interface.link_up = link_up);
         self.after_up_or_down(netif, Reasons::LINK_CHANGED);
         Ok(())
     }

@@ -16,12 +16,12 @@ use super::{Class, Flow, UdpPcb};
 use crate::counters::count;
 use crate::engine::{Engine, LINK_GROUP};
 use crate::ip::{Cast, PacketInfo};
-use crate::netif::{Checksums, Interface, Medium, NetifHandle};
+use crate::netif::{Medium, NetifHandle};
 use crate::table::Key;
 
-/// A datagram that arrived, and the position of the control block that takes it.
+/// A datagram that arrived, and the control block that takes it.
 pub(crate) struct Arrival {
-    pub(crate) pcb: u32,
+    pub(crate) pcb: Key,
     pub(crate) from: SocketAddrV4,
     pub(crate) data: Pbuf,
 }
@@ -41,7 +41,7 @@ impl Engine {
             && bytes.len() == frame.len()
             && !frame.flags().intersects(LINK_GROUP)
             && destination == interface.ipv4.address
-            && interface.is_plain()
+            && interface.plain
             && self.raw.slots.used() == 0
             && self.is_source(interface, source, Cast::Unicast);
         if !expected || !sums_are_right(headers, bytes) {
@@ -66,7 +66,8 @@ impl Engine {
             total_len: (bytes.len() - ethernet::HEADER_LEN) as u16,
         };
         let octets = bytes.len() as u64;
-        let Some(pcb) = self.udp.find(&self.hash_key, &flow, netif_handle) else { return Err(frame) };
+        let Some(pcb) = self.udp.find_here(&self.hash_key, &flow, netif_handle) else { return Err(frame) };
+        let Some(pcb) = self.udp.slots.key_at(pcb as usize) else { return Err(frame) };
         if frame.remove_header(UdpFrame::LEN).is_err() {
             return Err(frame);
         }
@@ -87,19 +88,18 @@ impl Engine {
     #[inline]
     pub(super) fn udp_depart(&mut self, key: Key, remote: SocketAddrV4, mut data: Pbuf) -> Result<(), Pbuf> {
         let Some(pcb) = self.udp.slots.get(key) else { return Err(data) };
-        let Some(hop) = &self.recent_hop else { return Err(data) };
+        let hop = match &self.recent_hop {
+            Some(hop) if hop.plain && hop.destination == *remote.ip() => hop,
+            _ => return Err(data),
+        };
         let Some(station) = self.neighbours.recent(hop.netif, hop.next) else { return Err(data) };
         let Some(interface) = self.netifs.at_mut(hop.netif) else { return Err(data) };
         let Medium::Ethernet(own) = interface.medium else { return Err(data) };
         let udp_len = HEADER_LEN + data.len();
         let total_len = ipv4::HEADER_LEN + udp_len;
-        let expected = hop.destination == *remote.ip()
-            && hop.demanded.is_none()
-            && hop.is_to_station()
-            && pcb.is_plain()
+        let expected = pcb.is_plain()
             && remote.port() != 0
-            && total_len <= usize::from(interface.mtu)
-            && interface.is_plain()
+            && total_len <= usize::from(hop.mtu)
             && interface.has_room()
             && data.payload().len() == data.len();
         if !expected {
@@ -154,14 +154,6 @@ impl UdpPcb {
     #[inline]
     fn is_plain(&self) -> bool {
         self.class == Class::Wildcard && !self.flow.lite && self.netif.is_none() && !self.no_checksum
-    }
-}
-
-impl Interface {
-    /// Whether frames go through it without a tag, and all checksums are the stack's to make and check.
-    #[inline]
-    fn is_plain(&self) -> bool {
-        self.is_ready() && self.vlan.is_none() && self.checksums == Checksums::ALL
     }
 }
 

@@ -165,8 +165,15 @@ impl UdpTable {
 
     /// The control block for a unicast datagram: connected before bound, an address before any address, the
     /// newest first.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn find(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
+        self.find_here(key, flow, netif)
+    }
+
+    /// [`find`](Self::find) without a call.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "for the one place through which nearly all datagrams go")]
+    fn find_here(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
         let [connected, specific, wildcard, catch_all] = self.population;
         // Written out, so that the compiler knows each class.
         if connected > 0
