@@ -142,13 +142,11 @@ impl Engine {
         }
         if first == NONE {
             first = self.udp.find_catch_all(&self.hash_key, flow, info.netif);
-            match self.udp.slots.at_mut(first as usize) {
-                Some(pcb) => pcb.next_taker = NONE,
-                None => {
-                    count!(self.udp_counters(flow.lite).no_port);
-                    return None;
-                }
-            }
+            let Some(pcb) = self.udp.slots.at_mut(first as usize) else {
+                count!(self.udp_counters(flow.lite).no_port);
+                return None;
+            };
+            pcb.next_taker = NONE;
         }
         if packet.remove_header(usize::from(info.header_len) + HEADER_LEN).is_err() {
             count!(self.counters.ip.memory);
