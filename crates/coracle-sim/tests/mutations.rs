@@ -12,9 +12,9 @@ use coracle_sim::rig::Rig;
 /// Mutants between two looks at whether good peers are served.
 const BATCH: usize = 512;
 
-/// Runs mutants of one seed; returns how many, and every hundredth batch's frames for another decoder.
+/// Runs mutants of one seed; returns how many, and what some of them led to, for another decoder.
 fn run(rig: &mut Rig, seed: &Seed, mutants: impl Iterator<Item = Vec<Mutation>>) -> (usize, Vec<Vec<u8>>) {
-    let mut count = 0;
+    let mut count = 0usize;
     let mut sample = Vec::new();
     for mutations in mutants {
         let frames = seed.apply(&mutations);
@@ -30,10 +30,10 @@ fn run(rig: &mut Rig, seed: &Seed, mutants: impl Iterator<Item = Vec<Mutation>>)
             resume_unwind(panic)
         });
         count += 1;
-        if count % 97 == 0 && seed.link() == LinkType::Ethernet {
+        if count.is_multiple_of(97) && seed.link() == LinkType::Ethernet {
             sample.extend(sent);
         }
-        if count % BATCH == 0 {
+        if count.is_multiple_of(BATCH) {
             rig.canary();
             // The rate of errors recovers, and neighbours that do not exist are given up.
             rig.advance(Duration::from_secs(7));

@@ -1,6 +1,7 @@
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use coracle::{Arena, Config, Ipv4Settings, Limits, MacAddr, Memory, MemoryLimits, NetifConfig};
+use coracle::{Arena, Config, Ipv4Settings, Limits, MacAddr, Memory, MemoryLimits, NetifConfig, Pbuf, Udp};
 
 use super::*;
 use crate::impair::Probability;
@@ -139,4 +140,64 @@ fn a_capture_has_every_frame() {
         lengths.push(packet.unwrap().data.len());
     }
     assert_eq!(lengths, [42, 42, 42]);
+}
+
+/// Sends every datagram back, whoever sent it: two of them never stop.
+struct Parrot;
+
+impl Handler for Parrot {
+    fn datagram(&mut self, udp: &mut Udp<'_, Self>, from: SocketAddr, data: Pbuf) {
+        drop(udp.send_to(data, from));
+    }
+}
+
+#[test]
+#[should_panic(expected = "and no end of it")]
+fn an_exchange_without_end_on_a_wire_without_delay_is_found() {
+    let mut network = Network::new(1);
+    let wire = network.add_segment(Impairment::default());
+    let mut first = None;
+    for number in [1, 2] {
+        let mut arena = Arena::heap();
+        let memory = Memory::new(&mut arena, MemoryLimits::SMALL).unwrap();
+        let mut stack = Stack::new(&mut arena, Limits::SMALL, memory, Config::new([number; 16])).unwrap();
+        let config = NetifConfig::ethernet(MacAddr::new(2, 0, 0, 0, 0, number));
+        let settings = Ipv4Settings::new([192, 0, 2, number].into(), 24);
+        let netif = stack.netif_add(&config.ipv4(settings)).unwrap();
+        stack.netif(netif).unwrap().set_up(true).unwrap();
+        let parrot = stack.udp_new(Parrot).unwrap();
+        stack.udp(parrot).unwrap().bind(SocketAddr::from(([0; 4], 7))).unwrap();
+        let id = network.add_stack(stack);
+        network.attach(wire, id, netif);
+        first = Some((id, parrot));
+    }
+    let (id, parrot) = first.unwrap();
+    let to = SocketAddr::from(([192, 0, 2, 1], 7));
+    network.stack(id).udp(parrot).unwrap().send_bytes_to(b"hello", to).unwrap();
+    network.run_for(Duration::from_secs(1));
+}
+
+#[test]
+#[should_panic(expected = "a wrong IPv4 header checksum")]
+fn a_malformed_frame_is_found() {
+    let (mut network, _, stacks) = three(Impairment::default());
+    let (id, netif) = stacks[0];
+    set_up(&mut network, stacks[0], true);
+    let stack = network.stack(id);
+    stack.netif(netif).unwrap().set_neighbour([192, 0, 2, 2].into(), MacAddr::new(2, 0, 0, 0, 0, 2)).unwrap();
+    stack.netif(netif).unwrap().set_checksums(coracle::Checksums::NONE).unwrap();
+    let udp = stack.udp_new(()).unwrap();
+    stack.udp(udp).unwrap().send_bytes_to(b"hello", SocketAddr::from(([192, 0, 2, 2], 9))).unwrap();
+    network.run_for(Duration::from_secs(1));
+}
+
+#[test]
+#[should_panic(expected = "buffers in use")]
+fn a_buffer_that_does_not_come_back_is_found() {
+    let (mut network, _, stacks) = three(Impairment::default());
+    let memory = network.stack(stacks[0].0).memory().clone();
+    let kept = memory.alloc(coracle::Layer::Raw, 10, coracle::Kind::Pool).unwrap();
+    network.settle(Duration::from_secs(1));
+    network.assert_balanced();
+    drop(kept);
 }
