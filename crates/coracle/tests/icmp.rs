@@ -24,9 +24,9 @@ fn met() -> Host {
 #[test]
 fn echo_requests_of_every_length_are_answered_with_the_same_data() {
     let mut host = met();
-    for len in [0, 1, 2, 3, 7, 8, 55, 56, 57, 1_000, 1_471, 1_472] {
+    for len in [0_u16, 1, 2, 3, 7, 8, 55, 56, 57, 1_000, 1_471, 1_472] {
         let data: Vec<u8> = (0..len).map(|index| (index * 7) as u8).collect();
-        host.input(Packet::ping(0x1234, len as u16, &data).frame());
+        host.input(Packet::ping(0x1234, len, &data).frame());
         let reply = host.sent_one();
         let (kind, code, rest, echoed) = reply.icmp();
         assert_eq!((kind, code, echoed), (0, 0, &data[..]));
@@ -81,7 +81,7 @@ fn echo_requests_to_broadcast_and_multicast_are_ignored_unless_asked_for() {
     let request = |to: Ipv4Addr| {
         let mut packet = Packet::ping(1, 1, b"all");
         packet.header.destination = to.octets();
-        packet.to_station(if to.is_multicast() {
+        packet.addressed_to(if to.is_multicast() {
             MacAddr::new(1, 0, 0x5e, 0, 0, 1)
         } else {
             MacAddr::BROADCAST
@@ -208,8 +208,8 @@ fn no_error_is_sent_about_what_must_not_be_answered() {
         ("to the network's broadcast", Packet::udp("192.0.2.9:5", "192.0.2.255:99", b"x")),
         ("to all systems", Packet::udp("192.0.2.9:5", "224.0.0.1:99", b"x")),
         ("to a group", Packet::udp("192.0.2.9:5", "239.1.1.1:99", b"x")),
-        ("in a broadcast frame", closed.clone().to_station(MacAddr::BROADCAST)),
-        ("in a multicast frame", closed.clone().to_station(MacAddr::new(1, 0, 0x5e, 0, 0, 1))),
+        ("in a broadcast frame", closed.clone().addressed_to(MacAddr::BROADCAST)),
+        ("in a multicast frame", closed.clone().addressed_to(MacAddr::new(1, 0, 0x5e, 0, 0, 1))),
         ("broadcast with bad options", bad_options.clone().destination(BROADCAST)),
         ("a first fragment", no_protocol.clone().fragment(0, true)),
         ("a later fragment", no_protocol.clone().fragment(8, false)),

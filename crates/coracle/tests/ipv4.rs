@@ -109,7 +109,7 @@ fn loopback_addresses_stay_in_the_host() {
     let data = host.data(b"x");
     let send = UdpSend {
         remote: Some((PEER, 9).into()),
-        source: Some(Ipv4Addr::new(127, 0, 0, 1).into()),
+        source: Some(Ipv4Addr::LOCALHOST.into()),
         ..UdpSend::default()
     };
     assert_eq!(host.stack.udp(udp).unwrap().send_with(data, &send).unwrap_err().error, Error::Route);
@@ -209,13 +209,13 @@ fn fragments_are_counted_and_dropped() {
 #[test]
 fn the_link_must_have_meant_us_too() {
     let mut host = listening();
-    assert!(!taken(&mut host, hello().to_station(MacAddr::BROADCAST).frame()));
-    assert!(!taken(&mut host, hello().to_station(MacAddr::new(1, 0, 0x5e, 0, 0, 1)).frame()));
+    assert!(!taken(&mut host, hello().addressed_to(MacAddr::BROADCAST).frame()));
+    assert!(!taken(&mut host, hello().addressed_to(MacAddr::new(1, 0, 0x5e, 0, 0, 1)).frame()));
     assert_eq!(host.stack.counters().ip.link_broadcast, 2);
-    assert!(!taken(&mut host, hello().to_station(MacAddr::new(2, 0, 0, 0, 0, 3)).frame()));
+    assert!(!taken(&mut host, hello().addressed_to(MacAddr::new(2, 0, 0, 0, 0, 3)).frame()));
     assert_eq!(host.stack.counters().link.not_for_us, 1);
-    assert!(!taken(&mut host, hello().from_station(MacAddr::BROADCAST).frame()));
-    assert!(!taken(&mut host, hello().from_station(OUR_MAC).frame()), "a frame of ours that came back");
+    assert!(!taken(&mut host, hello().sent_by(MacAddr::BROADCAST).frame()));
+    assert!(!taken(&mut host, hello().sent_by(OUR_MAC).frame()), "a frame of ours that came back");
     assert_eq!(host.stack.counters().link.bad_source, 2);
 }
 

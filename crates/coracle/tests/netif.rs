@@ -264,7 +264,7 @@ fn a_removed_interface_takes_its_routes_groups_and_neighbours_along_and_its_hand
     assert_eq!(again.index(), other.index(), "the slot is used again");
     assert_ne!(again, other);
     assert_eq!(host.stack.netif(other).err(), Some(Error::Closed));
-    host.input_on(again, Packet::udp("10.0.0.9:5", "10.0.0.2:7", b"x").to_station(SECOND_MAC).frame());
+    host.input_on(again, Packet::udp("10.0.0.9:5", "10.0.0.2:7", b"x").addressed_to(SECOND_MAC).frame());
     assert!(host.heard().is_empty(), "bound to what is gone, not to what came after it");
     let group = Packet::udp("10.0.0.9:5", "239.1.1.1:7", b"x");
     host.input_on(again, group.frame());

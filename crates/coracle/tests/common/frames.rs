@@ -115,12 +115,12 @@ impl Packet {
         self
     }
 
-    pub fn to_station(mut self, to: MacAddr) -> Self {
+    pub fn addressed_to(mut self, to: MacAddr) -> Self {
         self.to = to;
         self
     }
 
-    pub fn from_station(mut self, from: MacAddr) -> Self {
+    pub fn sent_by(mut self, from: MacAddr) -> Self {
         self.from = from;
         self
     }
