@@ -83,7 +83,7 @@ pub struct Config {
     pub backlog: usize,
     /// Packets that wait for one neighbour's address; the newest are kept.
     pub pending_per_neighbour: usize,
-    /// Packets that wait for neighbours' addresses in all, so that they cannot hold every buffer.
+    /// Packets that wait for neighbours' addresses in all, so that they cannot hold every buffer; not zero.
     pub pending: usize,
     /// How long a neighbour's address is believed without a new sign of it. lwIP: `ARP_MAXAGE`.
     pub neighbour_lifetime: Duration,

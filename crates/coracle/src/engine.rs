@@ -94,7 +94,8 @@ impl Engine {
         config: Config,
     ) -> Result<Self, Error> {
         let (first, last) = config.ephemeral_ports;
-        if limits.netifs > 255 || first == 0 || first > last || config.default_ttl == 0 {
+        if limits.netifs > 255 || config.pending == 0 || first == 0 || first > last || config.default_ttl == 0
+        {
             return Err(Error::Argument);
         }
         let mut random = Random::new(&config.seed);
@@ -202,15 +203,17 @@ impl Engine {
 
     #[cold]
     fn next_rare_event(&mut self, polling: bool) -> Option<Event> {
-        if self.netifs_changed > 0
-            && let Some(event) = self.next_netif_change()
-        {
-            return Some(event);
+        // Everything in turns, so that callbacks which send packets around in circles, or change interfaces at each
+        // change, cannot starve the owner.
+        if self.netifs_changed > 0 && self.turns > 0 {
+            self.turns -= 1;
+            if let Some(event) = self.next_netif_change() {
+                return Some(event);
+            }
         }
         if let Some(event) = self.next_undeliverable() {
             return Some(event);
         }
-        // In turns, so that packets which callbacks send around in circles cannot starve the owner.
         while self.turns > 0 {
             self.turns -= 1;
             let event = if let Some(packet) = self.looped.pop_front() {

@@ -260,3 +260,49 @@ fn timers_whose_callbacks_panic_do_not_use_up_the_table() {
     host.advance(Duration::from_secs(1));
     assert_eq!(host.who_heard(), ["fires"]);
 }
+
+/// The owner gets its turn: at the next poll the change that is still to be told is told.
+#[test]
+fn a_listener_that_changes_its_interface_at_every_call_does_not_hold_the_stack_for_ever() {
+    let mut host = Host::configured(|setup| setup.config.backlog = 5);
+    let app = host.app("listener").on_netif(|stack, event| {
+        let mut netif = stack.netif(event.netif).unwrap();
+        let link_up = netif.is_link_up();
+        netif.set_link_up(!link_up).unwrap();
+    });
+    host.stack.netif_listen(None, Reasons::LINK_CHANGED, app).unwrap();
+    let netif = host.netif;
+    host.stack.netif(netif).unwrap().set_link_up(false).unwrap();
+    assert_eq!(host.who_heard().len(), 5);
+    let now = host.stack.now();
+    assert_eq!(host.stack.next_deadline(), Some(now));
+    host.stack.poll(now);
+    assert_eq!(host.who_heard().len(), 5);
+}
+
+#[test]
+fn a_frame_for_an_interface_that_is_removed_does_not_come_in_on_the_next_one_in_its_slot() {
+    let mut host = host();
+    let config = NetifConfig::ip().ipv4(Ipv4Settings::new([198, 51, 100, 1].into(), 24));
+    let tunnel = host.add(&config);
+    let packet = Packet::udp("198.51.100.9:5000", "198.51.100.1:8", b"late").packet();
+    let outer = host.app("outer").on_datagram(move |udp, _, _| {
+        let stack = udp.stack();
+        let mut data = stack.memory().alloc(Layer::Raw, packet.len(), Kind::Ram).unwrap();
+        data.take(&packet).unwrap();
+        stack.input(tunnel, data, Instant::ZERO).unwrap();
+        stack.netif_remove(tunnel).unwrap();
+    });
+    host.udp_of(outer, 7);
+    host.udp("inner", 8);
+    let replacing = host.app("replacing").on_netif(move |stack, _| {
+        let again = stack.netif_add(&config).unwrap();
+        assert_eq!(again.index(), tunnel.index());
+        stack.netif(again).unwrap().set_up(true).unwrap();
+    });
+    host.stack.netif_listen(Some(tunnel), Reasons::REMOVED, replacing).unwrap();
+    host.input(to_port(7).frame());
+    host.poll();
+    assert_eq!(host.who_heard(), ["outer", "replacing"]);
+    assert_eq!(host.memory_used(), (0, 0, 0));
+}

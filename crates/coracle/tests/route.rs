@@ -208,3 +208,20 @@ fn accept_any_can_be_switched_and_takes_host_addresses_only() {
     host.stack.netif(tunnel).unwrap().set_accept_any(false).unwrap();
     assert_eq!(heard(&mut host, "8.8.8.8:7"), 0);
 }
+
+#[test]
+fn a_gateway_that_is_no_host_is_an_argument_error() {
+    let mut host = host();
+    let netif = host.netif;
+    for gateway in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"] {
+        let route = Route {
+            prefix: [198, 51, 100, 0].into(),
+            prefix_len: 24,
+            netif,
+            gateway: Some(gateway.parse().unwrap()),
+            metric: 0,
+        };
+        assert_eq!(host.stack.route_add(route), Err(Error::Argument), "{gateway}");
+    }
+    assert_eq!(host.stack.routes().count(), 0);
+}

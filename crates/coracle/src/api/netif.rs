@@ -154,7 +154,7 @@ impl<H: Handler> Stack<H> {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] for a prefix longer than 32 bits or with bits set behind it; [`Error::InUse`] for a route
+    /// [`Error::Argument`] for a prefix longer than 32 bits or with bits set behind it, or a gateway that is no host; [`Error::InUse`] for a route
     /// that is there already; [`Error::Memory`] when there are as many as the limits allow; [`Error::Closed`] for an
     /// interface that is gone.
     pub fn route_add(&mut self, route: Route) -> Result<(), Error> {

@@ -227,7 +227,7 @@ impl<H: Handler> Stack<H> {
     /// Tells what calls from outside of callbacks have caused.
     pub(super) fn settle(&mut self) {
         if !self.dispatching {
-            self.engine.turns = 0;
+            self.engine.turns = self.engine.config.backlog;
             self.dispatch(false);
         }
     }

@@ -2,12 +2,13 @@
 
 use core::net::Ipv4Addr;
 
-use coracle_buf::Error;
+use coracle_buf::{Error, PbufQueue};
 
 use super::{Interface, Ipv4Settings, Medium, NetifConfig, NetifHandle, Reasons};
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::icmp::is_one_host;
 use crate::ip::Route;
 use crate::ip::input::address_bit;
 use crate::ip::route::Entry;
@@ -137,6 +138,9 @@ impl Engine {
 
     pub(crate) fn route_add(&mut self, route: &Route) -> Result<(), Error> {
         self.netif_slot(route.netif)?;
+        if route.gateway.is_some_and(|gateway| !is_one_host(gateway) || gateway.is_loopback()) {
+            return Err(Error::Argument);
+        }
         self.recent_hop = None;
         self.routes.add(route)
     }
@@ -219,9 +223,25 @@ impl Engine {
         let removed = interface.removed;
         self.netifs_changed = self.netifs_changed.saturating_sub(1);
         if removed {
+            // Packets that wait name the slot only, which another interface may get now.
+            forget_packets(&mut self.looped, slot);
+            forget_packets(&mut self.deferred, slot);
             self.netifs.remove(netif.0);
         }
         Some(super::NetifEvent { netif, reasons: change.reasons, old: change.old })
+    }
+}
+
+/// Drops the packets of an interface from a queue.
+fn forget_packets(queue: &mut PbufQueue, slot: usize) {
+    for _ in 0..queue.len() {
+        if let Some(packet) = queue.pop_front()
+            && usize::from(packet.netif_index()) != slot + 1
+        {
+            // It came out of this queue, so there is room for it.
+            let kept = queue.push_back(packet);
+            debug_assert!(kept.is_ok());
+        }
     }
 }
 
