@@ -162,6 +162,7 @@ impl Rig {
         stack.udp(echo)?.bind(bind(ECHO_PORT))?;
         let echo_lite = stack.udp_lite_new(App::Echo)?;
         stack.udp(echo_lite)?.bind(bind(ECHO_PORT))?;
+        stack.udp(echo_lite)?.set_coverage(12)?;
         for _ in 0..2 {
             let member = stack.udp_new(App::Sink)?;
             stack.udp(member)?.set_reuse_address(true)?;
@@ -281,6 +282,15 @@ impl Rig {
         }
         self.now = end;
         frames
+    }
+
+    /// Lets the stack learn the peers' stations, so that answers to them need not wait.
+    pub fn introduce_peers(&mut self) {
+        let request = |sender, target| arp(1, (PEER_STATION, sender), (MacAddr::ZERO, target));
+        let plain = ethernet(STATION, PEER_STATION, None, EtherType::ARP, &request(PEER, ADDRESS));
+        self.input(self.ethernet, &plain);
+        let tagged = request(VLAN_PEER, VLAN_ADDRESS);
+        self.input(self.vlan, &ethernet(VLAN_STATION, PEER_STATION, Some(TAG), EtherType::ARP, &tagged));
     }
 
     /// Brings the interfaces up with the rig's addresses, whatever was done to them.

@@ -4,6 +4,7 @@
 //! Each passes when nothing panics (overflow checks are on), the packet is counted and dropped or answered as the RFC
 //! says, nothing leaks, and the next good packet is served.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -502,6 +503,21 @@ fn lwip_2026_all_receive_buffers_used_up_and_freed_again() {
     }
 }
 
+/// An error about an error, or about a packet that might be one, is never sent [1122-ICMP-3].
+#[test]
+fn errors_are_not_answered_by_errors_whatever_is_wrong_with_them() {
+    let mut rig = rig();
+    let quoted = Ipv4::new(ADDRESS, PEER).packet(UDP, &udp(CONNECTED_PORT, 4_000, b"data"));
+    let header = Ipv4 { options: vec![0x9e, 0, 1, 1], ..from_peer() };
+    for kind in [3, 4, 5, 11, 12] {
+        assert_eq!(ip(&mut rig, &header.packet(ICMP, &icmp(kind, 0, [0; 4], &quoted))), NOTHING);
+    }
+    assert_eq!(ip(&mut rig, &header.packet(ICMP, &[])), NOTHING);
+    assert_eq!(ip(&mut rig, &header.packet(ICMP, &icmp(8, 0, [0; 4], b"data"))).len(), 1);
+    assert_eq!(counters(&rig).ip.bad_options, 7);
+    unharmed(rig);
+}
+
 /// smoltcp took ARP from another network, and panicked on empty packets.
 #[test]
 fn smoltcp_arp_from_a_foreign_network_and_empty_packets() {
@@ -531,8 +547,16 @@ enum Act {
     Nothing,
 }
 
+std::thread_local! {
+    /// Datagrams that came to those that do nothing, and to those that act.
+    static CALLS: Cell<[u32; 2]> = const { Cell::new([0; 2]) };
+}
+
 impl Handler for Act {
     fn datagram(&mut self, udp: &mut Udp<'_, Self>, from: SocketAddr, data: Pbuf) {
+        let mut calls = CALLS.get();
+        calls[usize::from(!matches!(self, Self::Nothing))] += 1;
+        CALLS.set(calls);
         let own = udp.handle();
         match *self {
             Self::Nothing => {}
@@ -574,6 +598,7 @@ fn cve_2026_10634_to_10640_callbacks_that_free_what_is_iterated() {
     let frame = ethernet(MacAddr::BROADCAST, PEER_STATION, None, EtherType::IPV4, &broadcast);
     let acts: [fn(UdpHandle) -> Act; 4] =
         [|_| Act::RemoveItself, Act::RemoveOther, Act::RemoveBothAndMakeNew, |_| Act::LeaveTheGroup];
+    let mut made_new = false;
     for act in acts {
         let mut arena = Arena::heap();
         let memory = Memory::new(&mut arena, MEMORY).unwrap();
@@ -599,11 +624,27 @@ fn cve_2026_10634_to_10640_callbacks_that_free_what_is_iterated() {
             // Once the interface is removed the frame comes back.
             stack.input(netif, buffer, coracle::Instant::from_secs(1)).map_err(drop).unwrap_or_default();
         }
-        stack.poll(coracle::Instant::from_secs(2));
+        // Those made by a callback have their own handlers, not those of whose places they took.
+        let acted = CALLS.get();
+        let packet = from_peer().packet(UDP, &udp(40_000, 7_000, b"data"));
+        let mut buffer = stack.memory().alloc(Layer::Raw, packet.len() + 14, Kind::Pool).unwrap();
+        buffer.take(&framed(EtherType::IPV4, &packet)).unwrap();
+        let before = stack.counters().udp.delivered;
+        stack.input(netif, buffer, coracle::Instant::from_secs(1)).map_err(drop).unwrap_or_default();
+        let delivered = stack.counters().udp.delivered - before;
+        assert_eq!(CALLS.get(), [acted[0] + delivered, acted[1]]);
+        made_new |= delivered > 0;
+        // An error may still wait for the peer's station, which nobody tells.
+        let mut now = coracle::Instant::from_secs(2);
+        while let Some(next) = stack.poll(now) {
+            now = next;
+            while stack.transmit(netif).is_some() {}
+        }
         while stack.transmit(netif).is_some() {}
         let stats = stack.memory().stats();
         assert_eq!((stats.pool.used, stats.references.used, stats.heap.used), (0, 0, 0));
     }
+    assert!(made_new);
 }
 
 /// The device takes nothing while replies are due: they are dropped and counted, and service goes on afterwards.
