@@ -428,7 +428,7 @@ fn read(pbuf: &Pbuf, bytes: &[u8], at: usize, len: usize) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 6 } else { 1500 },
+        cases: if cfg!(miri) { 2 } else { 1500 },
         failure_persistence: None,
         max_shrink_iters: if cfg!(miri) { 0 } else { 4096 },
         ..ProptestConfig::default()
