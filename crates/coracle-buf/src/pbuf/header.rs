@@ -52,7 +52,8 @@ impl Pbuf {
     ///
     /// [`Error::Argument`] if the first segment has fewer, [`Error::Memory`] if it is shared and no reference
     /// is left. Nothing is changed then.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "one of the few things that every layer does to every packet")]
     pub fn remove_header(&mut self, n: usize) -> Result<(), Error> {
         if n > self.head().len() {
             return Err(Error::Argument);

@@ -253,5 +253,5 @@ impl Engine {
 /// The bit that an address of ours sets in `Engine::address_bits`.
 #[inline]
 pub(crate) fn address_bit(address: Ipv4Addr) -> u64 {
-    1 << (address.octets()[3] % 64)
+    1 << (address.to_bits() % 64)
 }

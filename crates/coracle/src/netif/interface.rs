@@ -154,7 +154,8 @@ impl Interface {
     }
 
     /// Queues a frame for the device.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "every packet that leaves goes through here")]
     pub(crate) fn enqueue(&mut self, frame: Pbuf, unicast: bool) -> Result<(), (Error, Pbuf)> {
         let octets = frame.len() as u64;
         self.queue.push_back(frame)?;

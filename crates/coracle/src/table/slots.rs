@@ -99,6 +99,14 @@ impl<T> Slots<T> {
         slot.value.as_ref().map(|value| (Key { index: index as u32, generation: slot.generation }, value))
     }
 
+    /// What is in the slot at a position, with its present name.
+    #[inline]
+    pub(crate) fn entry_at_mut(&mut self, index: usize) -> Option<(Key, &mut T)> {
+        let slot = self.table.get_mut(index)?;
+        let key = Key { index: index as u32, generation: slot.generation };
+        slot.value.as_mut().map(|value| (key, value))
+    }
+
     /// The present name of what is in the slot at a position.
     #[inline]
     pub(crate) fn key_at(&self, index: usize) -> Option<Key> {

@@ -3,7 +3,7 @@
 //! Each direction is one straight run over all three headers, which either does everything that the general way would
 //! do, or leaves everything as it was for the general way to look closer. It never refuses anything itself.
 
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 use coracle_buf::Pbuf;
 use coracle_wire::EtherType;
@@ -15,6 +15,7 @@ use coracle_wire::udp::{HEADER_LEN, UdpFrame, UdpHeader};
 use super::{Class, Flow, UdpPcb};
 use crate::counters::count;
 use crate::engine::{Engine, LINK_GROUP};
+use crate::ip::input::address_bit;
 use crate::ip::{Cast, PacketInfo};
 use crate::netif::{Medium, NetifHandle};
 use crate::table::Key;
@@ -30,7 +31,7 @@ impl Engine {
     /// Takes a frame from a device the short way. `Err` is the frame, untouched, for the general way.
     #[inline]
     pub(crate) fn udp_arrival(&mut self, netif: usize, mut frame: Pbuf) -> Result<Arrival, Pbuf> {
-        let Some((key, interface)) = self.netifs.entry_at(netif) else { return Err(frame) };
+        let Some((key, interface)) = self.netifs.entry_at_mut(netif) else { return Err(frame) };
         let bytes = frame.payload();
         let Some(headers) = UdpFrame::read(bytes) else { return Err(frame) };
         let (source, destination) = (headers.ip.source(), headers.ip.destination());
@@ -43,7 +44,9 @@ impl Engine {
             && destination == interface.ipv4.address
             && interface.plain
             && self.raw.slots.used() == 0
-            && self.is_source(interface, source, Cast::Unicast);
+            && is_host(source)
+            && source != interface.broadcast
+            && self.address_bits & address_bit(source) == 0;
         if !expected || !sums_are_right(headers, bytes) {
             return Err(frame);
         }
@@ -66,7 +69,7 @@ impl Engine {
             total_len: (bytes.len() - ethernet::HEADER_LEN) as u16,
         };
         let octets = bytes.len() as u64;
-        let Some(pcb) = self.udp.find_here(&self.hash_key, &flow, netif_handle) else { return Err(frame) };
+        let Some(pcb) = self.udp.find_quickly(&self.hash_key, &flow, netif_handle) else { return Err(frame) };
         let Some(pcb) = self.udp.slots.key_at(pcb as usize) else { return Err(frame) };
         if frame.remove_header(UdpFrame::LEN).is_err() {
             return Err(frame);
@@ -77,10 +80,8 @@ impl Engine {
         count!(self.counters.ip.delivered);
         count!(self.counters.udp.received);
         count!(self.counters.udp.delivered);
-        if let Some(interface) = self.netifs.at_mut(netif) {
-            count!(interface.counters.in_octets, octets);
-            count!(interface.counters.in_unicast);
-        }
+        count!(interface.counters.in_octets, octets);
+        count!(interface.counters.in_unicast);
         Ok(Arrival { pcb, from: flow.remote, data: frame })
     }
 
@@ -105,34 +106,35 @@ impl Engine {
         if !expected {
             return Err(data);
         }
-        let (source, local_port) = (hop.source, pcb.flow.local.port());
-        let fields = Ipv4Fields {
-            tos: pcb.tos,
-            total_len: total_len as u16,
-            identification: self.identification.next(),
-            dont_fragment: false,
-            more_fragments: false,
-            fragment_offset: 0,
-            ttl: pcb.ttl,
-            protocol: protocol::UDP,
-            source,
-            destination: *remote.ip(),
-        };
-        let checksum = pseudo_v4(source, fields.destination, protocol::UDP, udp_len as u16)
-            .add_u16(local_port)
-            .add_u16(remote.port())
+        let (source, destination) = (hop.source, *remote.ip());
+        let (from_port, to_port) = (pcb.flow.local.port(), remote.port());
+        let checksum = pseudo_v4(source, destination, protocol::UDP, udp_len as u16)
+            .add_u16(from_port)
+            .add_u16(to_port)
             .add_u16(udp_len as u16)
             .add_bytes(data.payload())
             .finish_nonzero();
         match data.add_header(UdpFrame::LEN).map(|headers| headers.first_chunk_mut()) {
             Ok(Some(headers)) => {
-                let ethernet = EthernetHeader {
-                    destination: station,
-                    source: own,
-                    ether_type: EtherType::IPV4.0.into(),
+                let ether_type = EtherType::IPV4.0.into();
+                let fields = Ipv4Fields {
+                    tos: pcb.tos,
+                    total_len: total_len as u16,
+                    identification: self.identification.next(),
+                    dont_fragment: false,
+                    more_fragments: false,
+                    fragment_offset: 0,
+                    ttl: pcb.ttl,
+                    protocol: protocol::UDP,
+                    source,
+                    destination,
                 };
-                let udp = UdpHeader::new(local_port, remote.port(), udp_len as u16, checksum);
-                UdpFrame { ethernet, ip: fields.header(), udp }.write(headers);
+                let frame = UdpFrame {
+                    ethernet: EthernetHeader { destination: station, source: own, ether_type },
+                    ip: fields.header(),
+                    udp: UdpHeader::new(from_port, to_port, udp_len as u16, checksum),
+                };
+                frame.write(headers);
             }
             _ => return Err(data),
         }
@@ -155,6 +157,13 @@ impl UdpPcb {
     fn is_plain(&self) -> bool {
         self.class == Class::Wildcard && !self.flow.lite && self.netif.is_none() && !self.no_checksum
     }
+}
+
+/// Whether an address is one host's and not the host's own.
+#[inline]
+fn is_host(address: Ipv4Addr) -> bool {
+    let first = address.to_bits() >> 24;
+    (1..=223).contains(&first) && first != 127
 }
 
 /// Whether both checksums are there and right.

@@ -167,13 +167,6 @@ impl UdpTable {
     /// newest first.
     #[inline(never)]
     pub(crate) fn find(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
-        self.find_here(key, flow, netif)
-    }
-
-    /// [`find`](Self::find) without a call.
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "for the one place through which nearly all datagrams go")]
-    fn find_here(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
         let [connected, specific, wildcard, catch_all] = self.population;
         // Written out, so that the compiler knows each class.
         if connected > 0
@@ -192,6 +185,15 @@ impl UdpTable {
             return Some(pcb);
         }
         if catch_all > 0 { self.find_in(Class::CatchAll, key, flow, netif) } else { None }
+    }
+
+    /// [`find`](Self::find), at once where there is one class only.
+    #[inline]
+    fn find_quickly(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
+        match self.population {
+            [0, 0, _, 0] => self.find_in(Class::Wildcard, key, flow, netif),
+            _ => self.find(key, flow, netif),
+        }
     }
 
     #[inline(always)]
