@@ -102,9 +102,9 @@ fn what_leaves_is_the_same() {
             let mut pcb = host.stack.udp(udp).unwrap();
             // The first remembers the hop, for the second; the third says more than the short way takes.
             if way < 2 {
-                pcb.send_to(data, to).unwrap()
+                pcb.send_to(data, to).unwrap();
             } else {
-                pcb.send_with(data, &general).unwrap()
+                pcb.send_with(data, &general).unwrap();
             }
             frames.push(without_identification(host.sent().unwrap()));
         }
