@@ -14,8 +14,7 @@ use crate::ip::{Cast, PacketInfo};
 const MAX_QUOTE: usize = 576 - HEADER_LEN - icmpv4::HEADER_LEN;
 
 impl Engine {
-    /// Sends an error about a packet, which begins with its IP header, unless that is forbidden [1122-ICMP-3,
-    /// 1122-ICMP-4] or there were too many.
+    /// Sends an error about a packet, which begins with its IP header, unless that is forbidden [1122-ICMP-3] [1122-ICMP-4] or there were too many.
     #[cold]
     pub(crate) fn icmp_send_error(
         &mut self,

@@ -47,7 +47,7 @@ impl Engine {
                 self.icmp_error_input(info, &packet, kind)
             }
             // Replies are the raw control blocks'. Source quench [RFC 6633 §3], redirects, timestamps and address
-            // masks change nothing [1122-ICMP-1, 1122-ICMP-11, 6633-1].
+            // masks change nothing [1122-ICMP-1] [1122-ICMP-11] [6633-1].
             _ => {
                 count!(self.counters.icmp.unhandled);
                 None
@@ -57,6 +57,7 @@ impl Engine {
 
     /// [1122-ICMP-6] Answers with the data unchanged, from the address that was asked.
     fn icmp_echo(&mut self, info: &PacketInfo, packet: Pbuf) {
+        // [1122-ICMP-7]
         if info.cast != Cast::Unicast && !self.config.broadcast_echo {
             count!(self.counters.icmp.broadcast_echo);
             return;

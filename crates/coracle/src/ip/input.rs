@@ -135,7 +135,7 @@ impl Engine {
         if !self.is_source(interface, info.source, cast) {
             return Err(Refused::BadSource);
         }
-        // [RFC 1122 §3.3.6] A unicast packet in a broadcast frame is somebody's mistake or attack.
+        // [1122-IP-16] A unicast packet in a broadcast frame is somebody's mistake or attack.
         if link_group && cast == Cast::Unicast {
             return Err(Refused::LinkBroadcast);
         }
@@ -191,7 +191,7 @@ impl Engine {
         None
     }
 
-    /// [1122-IP-4] Whether an address can be a source on the wire: one host's, not ours, not a loopback address.
+    /// [1122-IP-4] [1122-UDP-8] Whether an address can be a source on the wire: one host's, not ours, not a loopback address.
     /// A host that asks for its address has none yet, and asks everybody.
     #[inline]
     pub(crate) fn is_source(&self, interface: &Interface, source: Ipv4Addr, cast: Cast) -> bool {

@@ -71,7 +71,7 @@ impl Send {
 const TRANSPORT_LEN: usize = udp::HEADER_LEN;
 
 impl Engine {
-    /// Finds the way to a destination; [`Error::Route`] when there is none.
+    /// [1122-IP-12] Finds the way to a destination; [`Error::Route`] when there is none.
     ///
     /// A `demanded` interface is the only one tried. What is sent to an address of ours comes back.
     #[inline]

@@ -60,7 +60,7 @@ impl Engine {
         }
     }
 
-    /// Lets a packet (with its link header, but for the station) wait for a neighbour. The newest are kept.
+    /// Lets a packet (with its link header, but for the station) wait for a neighbour. The newest are kept [ARP-4].
     pub(crate) fn wait_for_neighbour(&mut self, position: usize, frame: Pbuf) -> Result<(), (Error, Pbuf)> {
         let limit = self.config.pending_per_neighbour.max(1);
         let total_full = self.neighbours.pending >= self.config.pending;
