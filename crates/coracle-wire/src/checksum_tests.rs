@@ -173,6 +173,7 @@ proptest! {
         prop_assert_eq!(checksum(bytes), !naive_sum(bytes));
     }
 
+    /// [1071-1] Pieces at odd offsets add up.
     #[test]
     fn any_chain(pieces in bytes_of(bytes_of(any::<u8>(), 0..40), 0..12)) {
         let whole = pieces.concat();

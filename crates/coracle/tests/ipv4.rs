@@ -71,7 +71,7 @@ fn packets_for_others_are_dropped_in_silence_and_not_forwarded() {
     assert_eq!(host.stack.counters().ip.not_for_us, 7);
 }
 
-/// [1122-IP-4] Sources that no single host can have on this wire.
+/// [1122-IP-4] [1122-UDP-8] Sources that no single host can have on this wire.
 #[test]
 fn impossible_sources_are_dropped_in_silence() {
     let mut host = listening();

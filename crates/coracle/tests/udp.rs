@@ -190,6 +190,7 @@ fn udp_lite_checks_what_the_coverage_says_and_no_more() {
     assert!(host.heard().is_empty());
 }
 
+/// [3828-2] Both coverages are the application's to set.
 #[test]
 fn udp_lite_refuses_datagrams_that_cover_less_than_demanded_and_sends_as_told() {
     let mut host = host();

@@ -300,7 +300,7 @@ fn a_tunnel_takes_every_datagram_and_answers_from_where_it_was_sent_to() {
     assert_eq!(host.who_heard().len(), 4, "also a broadcast that nobody else takes");
 }
 
-/// [1122-UDP-7] A source is one of ours; the interface that has it carries the datagram.
+/// [1122-UDP-7] [1122-IP-5] A source is one of ours; the interface that has it carries the datagram.
 #[test]
 fn the_source_address_is_the_chosen_one_the_bound_one_or_the_interfaces() {
     let mut host = host();

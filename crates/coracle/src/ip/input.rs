@@ -115,7 +115,7 @@ impl Engine {
         self.drop_malformed(netif)
     }
 
-    /// Whether a packet is for us, and may come from where it says.
+    /// Whether a packet is for us [1122-IP-3] [1122-IP-15], and may come from where it says.
     #[inline]
     fn ipv4_accept(
         &self,
@@ -155,7 +155,7 @@ impl Engine {
         None
     }
 
-    /// Whether an address that is not the interface's is ours there, and of what kind.
+    /// Whether an address that is not the interface's is ours there, and of what kind [1122-IP-14].
     fn ipv4_cast(&self, netif: NetifHandle, interface: &Interface, address: Ipv4Addr) -> Option<Cast> {
         if interface.is_broadcast(address) {
             return Some(Cast::Broadcast);
