@@ -291,6 +291,14 @@ impl Engine {
         }
     }
 
+    /// An interface to bind to, if any is given: [`Error::Interface`] when it is gone.
+    pub(crate) fn netif_if_there(&self, netif: Option<NetifHandle>) -> Result<Option<NetifHandle>, Error> {
+        match netif {
+            Some(given) => self.netif_slot(given).map(|_| netif).map_err(|_| Error::Interface),
+            None => Ok(None),
+        }
+    }
+
     /// The handle of what is in a slot.
     #[inline]
     pub(crate) fn netif_handle(&self, slot: usize) -> Option<NetifHandle> {

@@ -101,15 +101,6 @@ impl<'a, H> Raw<'a, H> {
         self.stack.engine.raw.slots.get_mut(self.handle.0).map(change).ok_or(Error::Closed)
     }
 
-    fn checked_netif(&self, netif: Option<NetifHandle>) -> Result<Option<NetifHandle>, Error> {
-        match netif {
-            Some(netif) => {
-                self.stack.engine.netif_slot(netif).map(|_| Some(netif)).map_err(|_| Error::Interface)
-            }
-            None => Ok(None),
-        }
-    }
-
     /// Takes packets to one address of ours only; 0.0.0.0: to any. lwIP: `raw_bind`.
     ///
     /// # Errors
@@ -131,7 +122,7 @@ impl<'a, H> Raw<'a, H> {
     ///
     /// [`Error::Interface`] when the interface is gone.
     pub fn bind_netif(&mut self, netif: Option<NetifHandle>) -> Result<(), Error> {
-        let netif = self.checked_netif(netif)?;
+        let netif = self.stack.engine.netif_if_there(netif)?;
         self.change(|pcb| pcb.netif = netif)
     }
 
@@ -196,7 +187,7 @@ impl<'a, H> Raw<'a, H> {
     fn target(&self, send: &RawSend) -> Result<Target, Error> {
         Ok(Target {
             destination: send.destination.map(ipv4).transpose()?,
-            netif: self.checked_netif(send.netif)?,
+            netif: self.stack.engine.netif_if_there(send.netif)?,
             source: send.source.map(ipv4).transpose()?,
         })
     }
@@ -263,7 +254,7 @@ impl<'a, H> Raw<'a, H> {
     ///
     /// [`Error::Interface`] when it is gone.
     pub fn set_multicast_netif(&mut self, netif: Option<NetifHandle>) -> Result<(), Error> {
-        let netif = self.checked_netif(netif)?;
+        let netif = self.stack.engine.netif_if_there(netif)?;
         self.change(|pcb| pcb.multicast_netif = netif)
     }
 

@@ -128,15 +128,6 @@ impl<'a, H> Udp<'a, H> {
         self.stack.engine.udp.slots.get_mut(self.handle.0).map(change).ok_or(Error::Closed)
     }
 
-    fn checked_netif(&self, netif: Option<NetifHandle>) -> Result<Option<NetifHandle>, Error> {
-        match netif {
-            Some(netif) => {
-                self.stack.engine.netif_slot(netif).map(|_| Some(netif)).map_err(|_| Error::Interface)
-            }
-            None => Ok(None),
-        }
-    }
-
     /// Takes datagrams to an address and a port: 0.0.0.0 for every address of ours, port zero for a free port. An
     /// address of an interface, a group or a broadcast address limits what is taken. lwIP: `udp_bind`.
     ///
@@ -166,7 +157,7 @@ impl<'a, H> Udp<'a, H> {
     ///
     /// [`Error::Interface`] when the interface is gone.
     pub fn bind_netif(&mut self, netif: Option<NetifHandle>) -> Result<(), Error> {
-        let netif = self.checked_netif(netif)?;
+        let netif = self.stack.engine.netif_if_there(netif)?;
         self.change(|pcb| pcb.netif = netif)
     }
 
@@ -234,7 +225,7 @@ impl<'a, H> Udp<'a, H> {
     fn addressing(&self, send: &UdpSend) -> Result<Addressing, Error> {
         Ok(Addressing {
             remote: send.remote.map(endpoint_v4).transpose()?,
-            netif: self.checked_netif(send.netif)?,
+            netif: self.stack.engine.netif_if_there(send.netif)?,
             source: send.source.map(ipv4).transpose()?,
             source_port: send.source_port,
         })
@@ -322,7 +313,7 @@ impl<'a, H> Udp<'a, H> {
     ///
     /// [`Error::Interface`] when it is gone.
     pub fn set_multicast_netif(&mut self, netif: Option<NetifHandle>) -> Result<(), Error> {
-        let netif = self.checked_netif(netif)?;
+        let netif = self.stack.engine.netif_if_there(netif)?;
         self.change(|pcb| pcb.multicast_netif = netif)
     }
 
