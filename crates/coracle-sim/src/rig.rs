@@ -2,7 +2,7 @@
 //!
 //! A [`Rig`] is a stack with an Ethernet interface, one in a VLAN, a point-to-point one and the loopback interface, and
 //! an application on every kind of control block. It watches what any input may do: every frame that comes out goes
-//! before the [judge](crate::judge), the frames that one input causes are few, deadlines lie in the future and end,
+//! before the [`judge`], the frames that one input causes are few, deadlines lie in the future and end,
 //! and every buffer comes back.
 
 use std::net::SocketAddr;
