@@ -277,11 +277,6 @@ impl Engine {
         if self.is_idle() { self.wheel.next_deadline() } else { Some(self.now) }
     }
 
-    /// A buffer for a small packet of our own: from the heap, or from the pool when that is full.
-    pub(crate) fn small_pbuf(&self, layer: Layer, len: usize) -> Result<Pbuf, Error> {
-        small_pbuf(&self.memory, layer, len)
-    }
-
     /// The slot of an interface that is still there.
     #[inline]
     pub(crate) fn netif_slot(&self, netif: NetifHandle) -> Result<usize, Error> {

@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use coracle_buf::{Layer, Pbuf};
 
 use super::{Handler, Stack, endpoint_v4, ipv4};
+use crate::engine::small_pbuf;
 use crate::error::{Error, Rejected};
 use crate::ip::PacketInfo;
 use crate::netif::NetifHandle;
@@ -237,7 +238,7 @@ impl<'a, H> Udp<'a, H> {
     ///
     /// As [`Udp::send`].
     pub fn send_bytes_to(&mut self, bytes: &[u8], remote: SocketAddr) -> Result<(), Error> {
-        let mut data = self.stack.engine.small_pbuf(Layer::Transport, bytes.len())?;
+        let mut data = small_pbuf(&self.stack.engine.memory, Layer::Transport, bytes.len())?;
         data.take(bytes)?;
         Ok(self.send_to(data, remote)?)
     }

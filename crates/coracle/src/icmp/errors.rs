@@ -6,7 +6,7 @@ use coracle_wire::{checksum, icmpv4};
 
 use super::input::is_one_host;
 use crate::counters::count;
-use crate::engine::Engine;
+use crate::engine::{Engine, small_pbuf};
 use crate::ip::output::Send;
 use crate::ip::{Cast, PacketInfo};
 
@@ -50,7 +50,7 @@ impl Engine {
         rest: [u8; 4],
     ) -> Option<()> {
         let quote = packet.len().min(MAX_QUOTE);
-        let mut message = self.small_pbuf(Layer::Ip, icmpv4::HEADER_LEN + quote).ok()?;
+        let mut message = small_pbuf(&self.memory, Layer::Ip, icmpv4::HEADER_LEN + quote).ok()?;
         let bytes = message.payload_mut().ok()?;
         icmpv4::write(bytes.first_chunk_mut()?, kind, code, rest);
         packet.copy_to(0, &mut bytes[icmpv4::HEADER_LEN..]);

@@ -11,6 +11,7 @@ use crate::counters::count;
 use crate::engine::Engine;
 use crate::event::{Event, IcmpError, IcmpErrorKind};
 use crate::ip::output::Send;
+use crate::ip::sum::add_part;
 use crate::ip::{Cast, PacketInfo};
 use crate::netif::Checksums;
 
@@ -32,7 +33,9 @@ impl Engine {
             return self.drop_malformed(netif);
         };
         let (kind, code, mtu, pointer) = (header.kind, header.code, header.mtu(), header.pointer());
-        if self.checks.contains(Checksums::CHECK_ICMP) && !message_sum(&packet, header_len).verifies() {
+        if self.checks.contains(Checksums::CHECK_ICMP)
+            && !add_part(Sum::new(), &packet, header_len, packet.len() - header_len).verifies()
+        {
             count!(self.counters.icmp.bad_checksum);
             return self.drop_malformed(netif);
         }
@@ -167,16 +170,6 @@ impl Engine {
         let quoted = icmpv4::read_quoted(&bytes[..len]).ok()?;
         self.error_to_sender(&quoted, IcmpError::NEIGHBOUR_UNREACHABLE)
     }
-}
-
-/// The sum over a message that begins `offset` bytes into a packet's first segment.
-fn message_sum(packet: &Pbuf, offset: usize) -> Sum {
-    let mut skip = offset;
-    Sum::new().add_chain(packet.segments().map(|segment| {
-        let piece = segment.get(skip..).unwrap_or_default();
-        skip = 0;
-        piece
-    }))
 }
 
 fn error_kind(kind: u8, code: u8, mtu: u16, pointer: u8) -> Option<IcmpErrorKind> {

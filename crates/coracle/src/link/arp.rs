@@ -8,7 +8,7 @@ use coracle_wire::{EtherType, MacAddr};
 
 use super::neighbours::NeighbourState;
 use crate::counters::count;
-use crate::engine::Engine;
+use crate::engine::{Engine, small_pbuf};
 use crate::icmp::is_one_host;
 use crate::netif::Interface;
 
@@ -306,7 +306,7 @@ impl Engine {
         target: (MacAddr, Ipv4Addr),
         to: MacAddr,
     ) -> Result<(), Error> {
-        let mut frame = self.small_pbuf(Layer::Link, LEN)?;
+        let mut frame = small_pbuf(&self.memory, Layer::Link, LEN)?;
         let interface = self.netifs.at_mut(netif).ok_or(Error::Closed)?;
         let mac = interface.mac().ok_or(Error::Interface)?;
         if !interface.is_ready() || !interface.has_room() {

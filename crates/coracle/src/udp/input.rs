@@ -3,7 +3,7 @@
 use core::net::SocketAddrV4;
 
 use coracle_buf::Pbuf;
-use coracle_wire::checksum::{Sum, pseudo_v4};
+use coracle_wire::checksum::pseudo_v4;
 use coracle_wire::icmpv4;
 use coracle_wire::ipv4::protocol;
 use coracle_wire::udp::{HEADER_LEN, UdpHeader, udp_length, udp_lite_coverage};
@@ -12,6 +12,7 @@ use super::{Class, Flow};
 use crate::counters::{UdpCounters, count};
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::ip::sum::add_part;
 use crate::ip::{Cast, PacketInfo};
 use crate::netif::Checksums;
 use crate::table::NONE;
@@ -97,7 +98,7 @@ impl Engine {
         let ip_len = usize::from(info.header_len);
         let len = (packet.len() - ip_len) as u16;
         let pseudo = pseudo_v4(info.source, info.destination, info.protocol, len);
-        covered_sum(pseudo, packet, ip_len, covered).verifies()
+        add_part(pseudo, packet, ip_len, covered).verifies()
     }
 
     fn udp_covers(&self, pcb: u32, covered: usize) -> bool {
@@ -186,22 +187,4 @@ impl Engine {
         })?;
         self.udp.find(&self.hash_key, &Flow { local: from, remote: to, lite }, netif)
     }
-}
-
-/// Adds the first `covered` bytes behind the IP header.
-#[inline]
-fn covered_sum(sum: Sum, packet: &Pbuf, ip_len: usize, covered: usize) -> Sum {
-    let first = &packet.payload()[ip_len..];
-    if first.len() >= covered {
-        return sum.add_bytes(&first[..covered]);
-    }
-    let mut skip = ip_len;
-    let mut left = covered;
-    sum.add_chain(packet.segments().map(|segment| {
-        let piece = &segment[skip..];
-        skip = 0;
-        let piece = &piece[..piece.len().min(left)];
-        left -= piece.len();
-        piece
-    }))
 }

@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::Rejected;
 use crate::ip::Cast;
 use crate::ip::output::Send;
+use crate::ip::sum::add_part;
 use crate::netif::{Checksums, NetifHandle};
 use crate::table::Key;
 
@@ -154,17 +155,7 @@ fn header(
     if checksum || lite.is_some() {
         let covered = if field == 0 { len } else { field };
         let sum = pseudo_v4(send.source, send.destination, send.protocol, len).add_bytes(&header);
-        let mut left = usize::from(covered) - HEADER_LEN;
-        let first = data.payload();
-        let sum = if first.len() >= left {
-            sum.add_bytes(&first[..left])
-        } else {
-            sum.add_chain(data.segments().map(|segment| {
-                let piece = &segment[..segment.len().min(left)];
-                left -= piece.len();
-                piece
-            }))
-        };
+        let sum = add_part(sum, data, 0, usize::from(covered) - HEADER_LEN);
         header[6..].copy_from_slice(&sum.finish_nonzero().to_be_bytes());
     }
     header
