@@ -60,6 +60,7 @@ mod netif;
 mod random;
 mod raw;
 mod table;
+mod tcp;
 mod time;
 mod udp;
 
