@@ -44,3 +44,11 @@ where
         Err(_) => Err(Malformed::Truncated),
     }
 }
+
+/// Splits what follows an option's kind, in IPv4 as in TCP, into its data and the options behind it. The length counts
+/// kind and length in, so one of 0 or 1 is as wrong as one past the end.
+pub(crate) fn split_option(behind: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let (&len, behind) = behind.split_first().ok_or(Malformed::Option)?;
+    let data_len = usize::from(len).checked_sub(2).ok_or(Malformed::Option)?;
+    behind.split_at_checked(data_len).ok_or(Malformed::Option)
+}

@@ -7,8 +7,9 @@ use coracle_wire::checksum::{self, pseudo_v4};
 use coracle_wire::ethernet::{self, EtherType, EthernetHeader, MacAddr, Tci, VlanTag};
 use coracle_wire::icmpv4::{self, IcmpHeader};
 use coracle_wire::ipv4::{self, Ipv4Fields, Ipv4Header, protocol};
+use coracle_wire::tcp::{self, SackBlocks, TcpFields, TcpFlags, TcpHeader, TcpOptions};
 use coracle_wire::udp::{self, UdpHeader};
-use etherparse::{Icmpv4Type, PacketBuilder};
+use etherparse::{Icmpv4Type, PacketBuilder, TcpOptionElement};
 use proptest::collection::vec as bytes_of;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
@@ -74,6 +75,100 @@ fn read(header: &Ipv4Header) -> Ipv4Fields {
         source: header.source(),
         destination: header.destination(),
     }
+}
+
+/// Fields of a segment whose header has no options yet.
+fn any_tcp_fields() -> impl Strategy<Value = TcpFields> {
+    let words = any::<(u16, u16, u16, u16)>();
+    let rest = any::<(u32, u32, u8, bool)>();
+    (words, rest).prop_map(|(words, rest)| TcpFields {
+        source_port: words.0,
+        destination_port: words.1,
+        sequence: rest.0,
+        acknowledgment: rest.1,
+        header_len: tcp::HEADER_LEN,
+        flags: TcpFlags::from_bits(rest.2),
+        accurate_ecn: rest.3,
+        window: words.2,
+        urgent_pointer: words.3,
+    })
+}
+
+/// Any options that the judge knows, each there or not.
+fn any_tcp_options() -> impl Strategy<Value = TcpOptions> {
+    let rest = any::<(Option<u16>, bool, Option<(u32, u32)>)>();
+    let scale = prop::option::of(0..=14_u8);
+    let sack = bytes_of(any::<(u32, u32)>(), 0..=1);
+    (rest, scale, sack).prop_map(|(rest, window_scale, sack)| TcpOptions {
+        mss: rest.0,
+        sack_permitted: rest.1,
+        timestamps: rest.2,
+        window_scale,
+        user_timeout: None,
+        sack: blocks(sack),
+    })
+}
+
+fn blocks(pairs: impl IntoIterator<Item = (u32, u32)>) -> SackBlocks {
+    let mut blocks = SackBlocks::new();
+    pairs.into_iter().for_each(|(left, right)| blocks.push(left, right));
+    blocks
+}
+
+fn judged_segment(header: &etherparse::TcpHeader) -> TcpFields {
+    let flags = [
+        (header.fin, TcpFlags::FIN),
+        (header.syn, TcpFlags::SYN),
+        (header.rst, TcpFlags::RST),
+        (header.psh, TcpFlags::PSH),
+        (header.ack, TcpFlags::ACK),
+        (header.urg, TcpFlags::URG),
+        (header.ece, TcpFlags::ECE),
+        (header.cwr, TcpFlags::CWR),
+    ];
+    let flags = flags.into_iter().filter_map(|(set, flag)| set.then_some(flag));
+    TcpFields {
+        source_port: header.source_port,
+        destination_port: header.destination_port,
+        sequence: header.sequence_number,
+        acknowledgment: header.acknowledgment_number,
+        header_len: header.header_len(),
+        flags: flags.fold(TcpFlags::empty(), |all, flag| all | flag),
+        accurate_ecn: header.ns,
+        window: header.window_size,
+        urgent_pointer: header.urgent_pointer,
+    }
+}
+
+fn read_segment(header: &TcpHeader) -> TcpFields {
+    TcpFields {
+        source_port: header.source_port(),
+        destination_port: header.destination_port(),
+        sequence: header.sequence(),
+        acknowledgment: header.acknowledgment(),
+        header_len: header.header_len(),
+        flags: header.flags(),
+        accurate_ecn: header.accurate_ecn(),
+        window: header.window(),
+        urgent_pointer: header.urgent_pointer(),
+    }
+}
+
+fn judged_options(header: &etherparse::TcpHeader) -> TcpOptions {
+    let mut options = TcpOptions::default();
+    for element in header.options_iterator() {
+        match element.unwrap() {
+            TcpOptionElement::Noop => {}
+            TcpOptionElement::MaximumSegmentSize(mss) => options.mss = Some(mss),
+            TcpOptionElement::WindowScale(shift) => options.window_scale = Some(shift),
+            TcpOptionElement::SelectiveAcknowledgementPermitted => options.sack_permitted = true,
+            TcpOptionElement::SelectiveAcknowledgement(first, more) => {
+                options.sack = blocks([first].into_iter().chain(more.into_iter().flatten()));
+            }
+            TcpOptionElement::Timestamp(value, echo) => options.timestamps = Some((value, echo)),
+        }
+    }
+    options
 }
 
 proptest! {
@@ -218,6 +313,78 @@ proptest! {
         let mut ours = [0; udp::HEADER_LEN];
         UdpHeader::write(&mut ours, source_port, destination_port, len, sum.finish_nonzero());
         prop_assert_eq!(&ours, &datagram[..udp::HEADER_LEN]);
+    }
+
+    #[test]
+    fn tcp_segments_that_we_write(
+        (source, destination) in any::<([u8; 4], [u8; 4])>(),
+        (fields, options) in (any_tcp_fields(), any_tcp_options()),
+        payload in bytes_of(any::<u8>(), 0..=MOST),
+    ) {
+        let header_len = tcp::HEADER_LEN + tcp::options_len(&options);
+        let fields = TcpFields { header_len, ..fields };
+        let mut segment = vec![0; header_len];
+        tcp::write_header(segment.first_chunk_mut().unwrap(), &fields);
+        tcp::write_options(&mut segment[tcp::HEADER_LEN..], &options);
+        segment.extend(&payload);
+        let pseudo = pseudo_v4(source.into(), destination.into(), protocol::TCP, segment.len() as u16);
+        let sum = pseudo.add_bytes(&segment).finish();
+        segment[tcp::CHECKSUM_OFFSET..][..2].copy_from_slice(&sum.to_be_bytes());
+
+        let (header, rest) = etherparse::TcpHeader::from_slice(&segment).unwrap();
+        prop_assert_eq!(judged_segment(&header), fields);
+        prop_assert_eq!(judged_options(&header), options);
+        prop_assert_eq!(rest, &payload);
+        prop_assert_eq!(header.checksum, header.calc_checksum_ipv4_raw(source, destination, &payload).unwrap());
+    }
+
+    #[test]
+    fn tcp_segments_that_the_judge_writes(
+        (source, destination) in any::<([u8; 4], [u8; 4])>(),
+        fields in any_tcp_fields(),
+        (mss, shift, times) in (any::<u16>(), 0..=14_u8, any::<(u32, u32)>()),
+        sack in bytes_of(any::<(u32, u32)>(), 4),
+        payload in bytes_of(any::<u8>(), 0..=MOST),
+    ) {
+        let rest = [Some(sack[1]), Some(sack[2]), Some(sack[3])];
+        for elements in [
+            vec![],
+            vec![
+                TcpOptionElement::WindowScale(shift),
+                TcpOptionElement::Timestamp(times.0, times.1),
+                TcpOptionElement::SelectiveAcknowledgementPermitted,
+                TcpOptionElement::MaximumSegmentSize(mss),
+            ],
+            vec![TcpOptionElement::Noop, TcpOptionElement::SelectiveAcknowledgement(sack[0], rest)],
+        ] {
+            let is = |flag| fields.flags.contains(flag);
+            let TcpFields { source_port, destination_port, sequence, window, .. } = fields;
+            let mut header = etherparse::TcpHeader {
+                acknowledgment_number: fields.acknowledgment,
+                ns: fields.accurate_ecn,
+                fin: is(TcpFlags::FIN),
+                syn: is(TcpFlags::SYN),
+                rst: is(TcpFlags::RST),
+                psh: is(TcpFlags::PSH),
+                ack: is(TcpFlags::ACK),
+                urg: is(TcpFlags::URG),
+                ece: is(TcpFlags::ECE),
+                cwr: is(TcpFlags::CWR),
+                urgent_pointer: fields.urgent_pointer,
+                ..etherparse::TcpHeader::new(source_port, destination_port, sequence, window)
+            };
+            header.set_options(&elements).unwrap();
+            header.checksum = header.calc_checksum_ipv4_raw(source, destination, &payload).unwrap();
+            let segment = [&header.to_bytes()[..], &payload].concat();
+
+            let ours = TcpHeader::read(&segment).unwrap();
+            prop_assert_eq!(read_segment(ours), TcpFields { header_len: header.header_len(), ..fields });
+            prop_assert_eq!(TcpOptions::read(ours.options(&segment)), judged_options(&header));
+            let len = segment.len() as u16;
+            let pseudo = pseudo_v4(source.into(), destination.into(), protocol::TCP, len);
+            prop_assert!(pseudo.add_bytes(&segment).verifies());
+            prop_assert_eq!(ours.checksum(), header.checksum);
+        }
     }
 
     #[test]

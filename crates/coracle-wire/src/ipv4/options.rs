@@ -3,6 +3,7 @@
 use core::iter::FusedIterator;
 
 use crate::Malformed;
+use crate::malformed::split_option;
 
 const END: u8 = 0;
 const NOP: u8 = 1;
@@ -107,7 +108,7 @@ impl<'a> Iterator for Options<'a> {
                 self.rest = behind;
                 Ok(Ipv4Option::Nop)
             }
-            kind => split(behind).and_then(|(data, rest)| {
+            kind => split_option(behind).and_then(|(data, rest)| {
                 let option = interpret(kind, data)?;
                 self.rest = rest;
                 Ok(option)
@@ -117,13 +118,6 @@ impl<'a> Iterator for Options<'a> {
 }
 
 impl FusedIterator for Options<'_> {}
-
-/// Splits what follows an option's type into its data and the options behind it.
-fn split(behind: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
-    let (&len, behind) = behind.split_first().ok_or(Malformed::Option)?;
-    let data_len = usize::from(len).checked_sub(2).ok_or(Malformed::Option)?;
-    behind.split_at_checked(data_len).ok_or(Malformed::Option)
-}
 
 fn interpret(kind: u8, data: &[u8]) -> Result<Ipv4Option<'_>, Malformed> {
     Ok(match kind {
