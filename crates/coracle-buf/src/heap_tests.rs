@@ -5,7 +5,8 @@ use std::format;
 use std::vec::Vec;
 
 fn memory(heap_bytes: usize) -> Memory {
-    let limits = MemoryLimits { pool_buffers: 0, pool_buffer_size: 0, references: 0, heap_bytes };
+    let limits =
+        MemoryLimits { pool_buffers: 0, pool_buffer_size: 0, small_buffers: 0, references: 0, heap_bytes };
     Memory::new(&mut Arena::heap(), limits).unwrap()
 }
 

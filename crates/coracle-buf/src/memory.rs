@@ -1,4 +1,4 @@
-//! The memory of a stack: a pool of buffers, a pool of references, and a heap.
+//! The memory of a stack: a pool of buffers, one of small buffers, one of references, and a heap.
 
 use core::alloc::Layout;
 use core::fmt;
@@ -10,7 +10,8 @@ use crate::bitmap::Bitmap;
 use crate::heap::Heap;
 use crate::pool::Users;
 use crate::segment::{
-    Block, MAX_LEN, ORIGIN_HEAP, ORIGIN_POOL, ORIGIN_REFERENCES, READ_ONLY, Release, Seg, Segment, View,
+    Block, MAX_LEN, ORIGIN_HEAP, ORIGIN_POOL, ORIGIN_REFERENCES, ORIGIN_SMALL, POOLS, READ_ONLY, Release,
+    Seg, Segment, View,
 };
 use crate::{Arena, Error, HeapBuf, Kind, Layer, Pbuf, PbufFlags, PoolStats};
 
@@ -19,6 +20,10 @@ const HEADER: usize = size_of::<Block>();
 
 /// What buffers of the pool are aligned to: a cache line where there are large ones.
 const BUFFER_ALIGN: usize = if cfg!(target_pointer_width = "64") { 64 } else { align_of::<Block>() };
+
+/// Bytes of payload and header room in a small buffer: the headers in front of TCP and the longest of its own,
+/// or an ICMP error. With 64-bit words a block of them is four cache lines.
+const SMALL_BUFFER_SIZE: usize = 176;
 
 /// Blocks in one pool, at most.
 const MAX_BLOCKS: usize = i32::MAX as usize;
@@ -30,6 +35,9 @@ pub struct MemoryLimits {
     pub pool_buffers: usize,
     /// Bytes of payload and header room in one of them, more than 80 (`PBUF_POOL_BUFSIZE`).
     pub pool_buffer_size: usize,
+    /// Small buffers, of 176 bytes of payload and header room each: what [`Kind::Ram`] is made of where it fits
+    /// and one is free, since that costs less than a visit to the heap.
+    pub small_buffers: usize,
     /// Segments that view bytes of elsewhere: slices, [`Kind::Rom`], [`Kind::Ref`], [`Kind::Custom`]
     /// (`MEMP_NUM_PBUF`).
     pub references: usize,
@@ -39,14 +47,25 @@ pub struct MemoryLimits {
 
 impl MemoryLimits {
     /// For a small device: 16 KiB in all.
-    pub const SMALL: Self =
-        Self { pool_buffers: 8, pool_buffer_size: 640, references: 24, heap_bytes: 6 * 1024 };
+    pub const SMALL: Self = Self {
+        pool_buffers: 8,
+        pool_buffer_size: 640,
+        small_buffers: 12,
+        references: 24,
+        heap_bytes: 4 * 1024,
+    };
 }
 
 impl Default for MemoryLimits {
-    /// For a host: 1,024 buffers that hold a full Ethernet frame each, and a heap of 4 MiB.
+    /// For a host: 1,024 buffers that hold a full Ethernet frame each, as many small ones, and a heap of 4 MiB.
     fn default() -> Self {
-        Self { pool_buffers: 1024, pool_buffer_size: 1600, references: 2048, heap_bytes: 4 << 20 }
+        Self {
+            pool_buffers: 1024,
+            pool_buffer_size: 1600,
+            small_buffers: 1024,
+            references: 2048,
+            heap_bytes: 4 << 20,
+        }
     }
 }
 
@@ -55,10 +74,19 @@ impl Default for MemoryLimits {
 pub struct MemoryStats {
     /// Buffers of the pool.
     pub pool: PoolStats,
+    /// Small buffers.
+    pub small: PoolStats,
     /// References: slices, constant, volatile and custom memory.
     pub references: PoolStats,
     /// Bytes of the heap.
     pub heap: PoolStats,
+}
+
+impl MemoryStats {
+    /// Whether everything came back.
+    pub fn is_unused(&self) -> bool {
+        [self.pool, self.small, self.references, self.heap].iter().all(|part| part.used == 0)
+    }
 }
 
 /// The memory of a stack: where packet buffers and heap bytes come from.
@@ -90,15 +118,22 @@ unsafe impl Sync for Memory {}
 /// What handles and buffers share.
 pub(crate) struct Core {
     pub(crate) users: Users,
-    free_buffers: Bitmap,
-    buffers: Region,
-    stride: usize,
-    buffer_size: usize,
+    // Of buffers of the pool and small ones, by the origin of their blocks.
+    pools: [Buffers; POOLS],
     free_references: Bitmap,
     references: Region,
     pub(crate) heap: Heap,
     // Where this core itself lies, to be freed with the last user.
     own: Region,
+}
+
+/// Blocks of one size, each followed by its bytes.
+struct Buffers {
+    free: Bitmap,
+    blocks: Region,
+    stride: usize,
+    // Bytes of one.
+    size: usize,
 }
 
 impl Memory {
@@ -114,7 +149,8 @@ impl Memory {
         if limits.pool_buffers > 0 && limits.pool_buffer_size <= largest_offset {
             return Err(Error::Argument);
         }
-        if limits.pool_buffers.max(limits.references) > MAX_BLOCKS || limits.pool_buffer_size > MAX_LEN {
+        let most = limits.pool_buffers.max(limits.small_buffers).max(limits.references);
+        if most > MAX_BLOCKS || limits.pool_buffer_size > MAX_LEN {
             return Err(Error::Argument);
         }
         let mark = arena.mark();
@@ -145,8 +181,9 @@ impl Memory {
 
     /// A buffer of `len` bytes, with room for the headers of `layer` in front: lwIP's `pbuf_alloc`.
     ///
-    /// [`Kind::Ram`] is one contiguous segment of the heap. [`Kind::Pool`] is as many buffers of the pool as
-    /// it takes; the header room is in the first. The bytes are what was there before, so fill them.
+    /// [`Kind::Ram`] is one contiguous segment: a small buffer where it fits and one is free, else of the heap.
+    /// [`Kind::Pool`] is as many buffers of the pool as it takes; the header room is in the first. The bytes are
+    /// what was there before, so fill them.
     ///
     /// # Errors
     ///
@@ -156,11 +193,23 @@ impl Memory {
         match kind {
             Kind::Pool => {
                 let (core, offset) = (self.core(), layer.payload_offset());
-                let room = core.buffer_size - offset;
-                let pbuf = if len <= room { core.buffer(offset, len) } else { core.chain(offset, len) };
+                let room = core.pool().size - offset;
+                let pbuf = if len <= room {
+                    core.buffer::<ORIGIN_POOL>(offset, len)
+                } else {
+                    core.chain(offset, len)
+                };
                 pbuf.ok_or(Error::Memory)
             }
-            Kind::Ram => self.core().heap_block(layer.payload_offset(), len),
+            Kind::Ram => {
+                let (core, offset) = (self.core(), layer.payload_offset());
+                if len <= SMALL_BUFFER_SIZE - offset
+                    && let Some(pbuf) = core.buffer::<ORIGIN_SMALL>(offset, len)
+                {
+                    return Ok(pbuf);
+                }
+                core.heap_block(offset, len)
+            }
             Kind::Rom | Kind::Ref | Kind::Custom => Err(Error::Argument),
         }
     }
@@ -274,11 +323,12 @@ impl Memory {
         unsafe { HeapBuf::new(self.0, len) }
     }
 
-    /// The counters of both pools and the heap.
+    /// The counters of the pools and the heap.
     pub fn stats(&self) -> MemoryStats {
         let core = self.core();
         MemoryStats {
-            pool: core.free_buffers.stats(),
+            pool: core.pool().free.stats(),
+            small: core.pools[usize::from(ORIGIN_SMALL)].free.stats(),
             references: core.free_references.stats(),
             heap: core.heap.stats(),
         }
@@ -286,7 +336,7 @@ impl Memory {
 
     /// Bytes of payload and header room in one buffer of the pool.
     pub fn pool_buffer_size(&self) -> usize {
-        self.core().buffer_size
+        self.core().pool().size
     }
 }
 
@@ -312,27 +362,18 @@ impl fmt::Debug for Memory {
 
 impl Core {
     fn build(arena: &mut Arena, limits: MemoryLimits, buffer_size: usize) -> Result<NonNull<Self>, Error> {
-        let stride = (HEADER + buffer_size).next_multiple_of(BUFFER_ALIGN);
-        let bytes = stride.checked_mul(limits.pool_buffers).ok_or(Error::Memory)?;
         let own = arena.reserve(Layout::new::<Self>())?;
-        let free_buffers = Bitmap::new(arena, limits.pool_buffers)?;
-        let layout = Layout::from_size_align(bytes, BUFFER_ALIGN).map_err(|_| Error::Memory)?;
-        let buffers = arena.reserve(layout)?;
+        let pool = Buffers::new(arena, limits.pool_buffers, buffer_size)?;
+        let small = Buffers::new(arena, limits.small_buffers, SMALL_BUFFER_SIZE)?;
         let free_references = Bitmap::new(arena, limits.references)?;
         let layout = Layout::array::<View>(limits.references).map_err(|_| Error::Memory)?;
         let references = arena.reserve(layout)?;
         let heap = Heap::new(arena, limits.heap_bytes)?;
         let core = own.start().cast::<Self>();
-        for index in 0..limits.pool_buffers {
-            // SAFETY: the region has `pool_buffers` strides, each of them aligned, unshared, and large enough
-            // for a block and `buffer_size` bytes.
-            unsafe {
-                let block = buffers.start().add(index * stride).cast::<Block>();
-                let base = block.cast::<u8>().add(HEADER);
-                let segment =
-                    Segment::new(Kind::Pool, PbufFlags::empty(), ORIGIN_POOL, block, base.as_ptr(), 0);
-                block.write(Block::new(segment, core, base, buffer_size as u32, index as u32));
-            }
+        // SAFETY: nobody but this function has the blocks.
+        unsafe {
+            pool.write_blocks(Kind::Pool, ORIGIN_POOL, core);
+            small.write_blocks(Kind::Ram, ORIGIN_SMALL, core);
         }
         for index in 0..limits.references {
             // SAFETY: the region holds `references` views, aligned and unshared.
@@ -348,17 +389,7 @@ impl Core {
         let users = Users::one(!own.owned());
         // SAFETY: the region is one core large, aligned and unshared.
         unsafe {
-            core.write(Self {
-                users,
-                free_buffers,
-                buffers,
-                stride,
-                buffer_size,
-                free_references,
-                references,
-                heap,
-                own,
-            });
+            core.write(Self { users, pools: [pool, small], free_references, references, heap, own });
         }
         Ok(core)
     }
@@ -385,60 +416,68 @@ impl Core {
     #[cold]
     unsafe fn destroy(core: NonNull<Self>) {
         // SAFETY: nobody uses the core any more, so it may be moved out; its own memory goes last.
-        let Self { own, free_buffers, buffers, free_references, references, heap, .. } =
-            unsafe { core.read() };
-        drop((free_buffers, buffers, free_references, references, heap));
+        let Self { own, pools, free_references, references, heap, .. } = unsafe { core.read() };
+        drop((pools, free_references, references, heap));
         drop(own);
     }
 
-    /// A buffer of the pool, with `len` bytes from `offset` on.
     #[inline]
-    fn buffer(&self, offset: usize, len: usize) -> Option<Pbuf> {
-        match self.free_buffers.claim_hinted() {
+    fn pool(&self) -> &Buffers {
+        &self.pools[usize::from(ORIGIN_POOL)]
+    }
+
+    /// A buffer of one of the pools, with `len` bytes from `offset` on.
+    #[inline]
+    fn buffer<const ORIGIN: u8>(&self, offset: usize, len: usize) -> Option<Pbuf> {
+        match self.pools[usize::from(ORIGIN)].free.claim_hinted() {
             // SAFETY: the index was just claimed.
-            Some(index) => Some(unsafe { self.claimed(index, offset, len) }),
-            None => self.searched(offset, len),
+            Some(index) => Some(unsafe { self.claimed::<ORIGIN>(index, offset, len) }),
+            None => self.searched::<ORIGIN>(offset, len),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn searched(&self, offset: usize, len: usize) -> Option<Pbuf> {
-        let index = self.free_buffers.search()?;
+    fn searched<const ORIGIN: u8>(&self, offset: usize, len: usize) -> Option<Pbuf> {
+        let free = &self.pools[usize::from(ORIGIN)].free;
+        if ORIGIN == ORIGIN_SMALL && free.capacity() == 0 {
+            // Nobody missed what was not wanted.
+            return None;
+        }
+        let index = free.search()?;
         // SAFETY: the index was just claimed.
-        Some(unsafe { self.claimed(index, offset, len) })
+        Some(unsafe { self.claimed::<ORIGIN>(index, offset, len) })
     }
 
     /// # Safety
     ///
-    /// The caller claimed buffer `index`, and `offset + len` bytes fit.
+    /// The caller claimed buffer `index` of this pool, and `offset + len` bytes fit.
     #[inline]
-    unsafe fn claimed(&self, index: usize, offset: usize, len: usize) -> Pbuf {
-        debug_assert!(offset + len <= self.buffer_size);
+    unsafe fn claimed<const ORIGIN: u8>(&self, index: usize, offset: usize, len: usize) -> Pbuf {
+        let pool = &self.pools[usize::from(ORIGIN)];
+        debug_assert!(offset + len <= pool.size);
         self.users.add();
         // SAFETY: the index is below the number of buffers, and the claim makes this one the caller's alone.
-        unsafe {
-            let block = self.buffers.start().add(index * self.stride).cast::<Block>();
-            Block::renew(block, offset, len)
-        }
+        unsafe { Block::renew::<ORIGIN>(pool.block(index), offset, len) }
     }
 
     /// Several buffers of the pool.
     #[cold]
     fn chain(&self, offset: usize, len: usize) -> Option<Pbuf> {
-        let most = self.free_buffers.capacity().saturating_mul(self.buffer_size).min(MAX_LEN);
+        let pool = self.pool();
+        let most = pool.free.capacity().saturating_mul(pool.size).min(MAX_LEN);
         if len > most - offset.min(most) {
-            self.free_buffers.refused();
+            pool.free.refused();
             return None;
         }
-        let mut left = len - (self.buffer_size - offset);
-        let chain = self.buffer(offset, self.buffer_size - offset)?;
+        let mut left = len - (pool.size - offset);
+        let chain = self.buffer::<ORIGIN_POOL>(offset, pool.size - offset)?;
         // SAFETY: the buffer is new, so that `chain` has it exclusively.
-        unsafe { chain.head().set_len(self.buffer_size - offset, len) };
+        unsafe { chain.head().set_len(pool.size - offset, len) };
         let mut last = chain.as_raw();
         while left > 0 {
-            let part = left.min(self.buffer_size);
-            let next = self.buffer(0, part)?;
+            let part = left.min(pool.size);
+            let next = self.buffer::<ORIGIN_POOL>(0, part)?;
             let at = next.as_raw();
             // SAFETY: all segments are new, so that `chain` and `next` have them exclusively. The total
             // lengths of those before include what is still to come.
@@ -519,14 +558,17 @@ impl Core {
 
     /// # Safety
     ///
-    /// The block is a buffer of its home's pool that nobody uses any more.
+    /// The block is of one of its home's `pools`, by its origin, and nobody uses it any more.
     #[inline]
     pub(crate) unsafe fn free_buffer(block: NonNull<Block>) {
         // SAFETY: the block is the caller's until it is released, and counts as a user of its home until
         // after that.
         unsafe {
-            let (core, index) = ((*block.as_ptr()).home, (*block.as_ptr()).index);
-            (*core.as_ptr()).free_buffers.release(index as usize);
+            let it = block.as_ptr();
+            let (core, index, origin) = ((*it).home, (*it).index, (*it).segment.origin);
+            debug_assert!(usize::from(origin) < POOLS);
+            let pools = &raw const (*core.as_ptr()).pools;
+            (*pools.cast::<Buffers>().add(usize::from(origin))).free.release(index as usize);
             Self::remove_user(core);
         }
     }
@@ -572,6 +614,42 @@ impl Core {
             (*it).capacity = capacity as u32;
             (*it).heap_size = new as u32;
             (*(*it).home.as_ptr()).heap.shrink(block.cast(), old as usize, new);
+        }
+    }
+}
+
+impl Buffers {
+    fn new(arena: &mut Arena, capacity: usize, size: usize) -> Result<Self, Error> {
+        let stride = (HEADER + size).next_multiple_of(BUFFER_ALIGN);
+        let bytes = stride.checked_mul(capacity).ok_or(Error::Memory)?;
+        let free = Bitmap::new(arena, capacity)?;
+        let layout = Layout::from_size_align(bytes, BUFFER_ALIGN).map_err(|_| Error::Memory)?;
+        Ok(Self { free, blocks: arena.reserve(layout)?, stride, size })
+    }
+
+    /// # Safety
+    ///
+    /// `index` is below the capacity.
+    #[inline]
+    unsafe fn block(&self, index: usize) -> NonNull<Block> {
+        // SAFETY: the region has that many strides, each of them aligned.
+        unsafe { self.blocks.start().add(index * self.stride).cast() }
+    }
+
+    /// Makes all blocks what free ones are.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses a block.
+    unsafe fn write_blocks(&self, kind: Kind, origin: u8, core: NonNull<Core>) {
+        for index in 0..self.free.capacity() {
+            // SAFETY: the block is the caller's, and large enough for its bytes.
+            unsafe {
+                let block = self.block(index);
+                let base = block.cast::<u8>().add(HEADER);
+                let segment = Segment::new(kind, PbufFlags::empty(), origin, block, base.as_ptr(), 0);
+                block.write(Block::new(segment, core, base, self.size as u32, index as u32));
+            }
         }
     }
 }

@@ -9,8 +9,13 @@ use std::format;
 use std::vec;
 use std::vec::Vec;
 
-const LIMITS: MemoryLimits =
-    MemoryLimits { pool_buffers: 4, pool_buffer_size: 100, references: 4, heap_bytes: 4096 };
+const LIMITS: MemoryLimits = MemoryLimits {
+    pool_buffers: 4,
+    pool_buffer_size: 100,
+    small_buffers: 0,
+    references: 4,
+    heap_bytes: 4096,
+};
 
 fn memory() -> Memory {
     Memory::new(&mut Arena::heap(), LIMITS).unwrap()
@@ -18,8 +23,7 @@ fn memory() -> Memory {
 
 #[track_caller]
 fn assert_balanced(memory: &Memory) {
-    let stats = memory.stats();
-    assert_eq!((stats.pool.used, stats.references.used, stats.heap.used), (0, 0, 0));
+    assert!(memory.stats().is_unused(), "{memory:?}");
 }
 
 #[test]
@@ -53,6 +57,7 @@ fn what_does_not_fit_the_arena_consumes_nothing() {
     let too_large = [
         MemoryLimits { heap_bytes: 16384, ..LIMITS },
         MemoryLimits { pool_buffers: 1000, ..LIMITS },
+        MemoryLimits { small_buffers: 1000, ..LIMITS },
         MemoryLimits { references: 1000, ..LIMITS },
         MemoryLimits { heap_bytes: usize::MAX, ..LIMITS },
     ];
@@ -69,6 +74,7 @@ fn wrong_limits_are_refused() {
         MemoryLimits { pool_buffer_size: 80, ..LIMITS },
         MemoryLimits { pool_buffer_size: usize::MAX, ..LIMITS },
         MemoryLimits { pool_buffers: usize::MAX, ..LIMITS },
+        MemoryLimits { small_buffers: usize::MAX, ..LIMITS },
         MemoryLimits { references: usize::MAX, ..LIMITS },
     ];
     for limits in wrong {
@@ -139,6 +145,47 @@ fn the_pool_runs_dry_and_works_again() {
         assert_eq!(memory.alloc(Layer::Link, 380, Kind::Pool).unwrap().len(), 380);
         assert_eq!(memory.stats().pool, PoolStats { capacity: 4, used: 0, peak: 4, failed: 6 * round });
     }
+}
+
+#[test]
+fn what_is_small_comes_from_small_buffers_while_there_are_any() {
+    let memory = Memory::new(&mut Arena::heap(), MemoryLimits { small_buffers: 2, ..LIMITS }).unwrap();
+    let heap = || memory.stats().heap.used;
+    // The headers in front of TCP, and the longest of its own.
+    let mut first = memory.alloc(Layer::Ip, 60, Kind::Ram).unwrap();
+    let longest = SMALL_BUFFER_SIZE - Layer::Transport.payload_offset();
+    let second = memory.alloc(Layer::Transport, longest, Kind::Ram).unwrap();
+    assert_eq!((first.kind(), second.kind(), second.tailroom()), (Kind::Ram, Kind::Ram, 0));
+    assert_eq!((memory.stats().small.used, memory.stats().pool.used, heap()), (2, 0, 0));
+    // Then from the heap, as does what is longer.
+    let third = memory.alloc(Layer::Ip, 60, Kind::Ram).unwrap();
+    assert!(heap() > 0);
+    drop(third);
+    drop(second);
+    assert_eq!(heap(), 0);
+    let longer = memory.alloc(Layer::Transport, longest + 1, Kind::Ram).unwrap();
+    assert!(heap() > 0 && longer.len() == longest + 1);
+    assert_eq!(memory.stats().small, PoolStats { capacity: 2, used: 1, peak: 2, failed: 1 });
+    // A slice keeps the buffer, and nothing of one goes to the heap.
+    first.take(&[7; 60]).unwrap();
+    let slice = first.slice(10, 5).unwrap();
+    first.truncate(8).unwrap();
+    drop(first);
+    assert_eq!(memory.stats().small.used, 1);
+    assert_eq!(slice, &[7; 5]);
+    drop((slice, longer));
+    assert_balanced(&memory);
+    let again = memory.alloc(Layer::Raw, SMALL_BUFFER_SIZE, Kind::Ram).unwrap();
+    assert_eq!((again.len(), again.headroom(), again.flags()), (SMALL_BUFFER_SIZE, 0, PbufFlags::empty()));
+    drop(memory);
+    assert!(again.is_writable());
+}
+
+#[test]
+fn without_small_buffers_none_is_missed() {
+    let memory = memory();
+    assert_eq!(memory.alloc(Layer::Raw, 1, Kind::Ram).unwrap().kind(), Kind::Ram);
+    assert_eq!(memory.stats().small, PoolStats::default());
 }
 
 #[test]
@@ -315,8 +362,9 @@ fn raw_buffers_and_vectors_come_back() {
 
 #[test]
 fn many_memories_come_and_go() {
-    for i in 0..if cfg!(miri) { 5 } else { 2000 } {
-        let memory = memory();
+    for i in 0..if cfg!(miri) { 6 } else { 2000 } {
+        let limits = MemoryLimits { small_buffers: i % 3, ..LIMITS };
+        let memory = Memory::new(&mut Arena::heap(), limits).unwrap();
         let pbuf = memory.alloc(Layer::Raw, 1, if i % 2 == 0 { Kind::Pool } else { Kind::Ram }).unwrap();
         let slice = pbuf.slice(0, 1).unwrap();
         drop(memory);
@@ -327,7 +375,13 @@ fn many_memories_come_and_go() {
 
 #[test]
 fn threads_allocate_share_slice_and_free() {
-    let limits = MemoryLimits { pool_buffers: 70, pool_buffer_size: 128, references: 70, heap_bytes: 16384 };
+    let limits = MemoryLimits {
+        pool_buffers: 70,
+        pool_buffer_size: 128,
+        small_buffers: 70,
+        references: 70,
+        heap_bytes: 16384,
+    };
     let memory = Memory::new(&mut Arena::heap(), limits).unwrap();
     let shared = memory.alloc(Layer::Transport, 200, Kind::Pool).unwrap();
     std::thread::scope(|scope| {

@@ -5,7 +5,8 @@ use crate::{Arena, Kind, Layer, Memory, MemoryLimits};
 use std::vec::Vec;
 
 fn memory(references: usize) -> Memory {
-    let limits = MemoryLimits { pool_buffers: 8, pool_buffer_size: 100, references, heap_bytes: 0 };
+    let limits =
+        MemoryLimits { pool_buffers: 8, pool_buffer_size: 100, small_buffers: 0, references, heap_bytes: 0 };
     Memory::new(&mut Arena::heap(), limits).unwrap()
 }
 
@@ -80,6 +81,7 @@ fn long_queues_are_dropped_without_recursion() {
     let limits = MemoryLimits {
         pool_buffers: if cfg!(miri) { 50 } else { 100_000 },
         pool_buffer_size: 81,
+        small_buffers: 0,
         references: 0,
         heap_bytes: 0,
     };

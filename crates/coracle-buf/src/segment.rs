@@ -70,10 +70,14 @@ pub struct Segment {
 
 /// The block is a buffer of the pool.
 pub(crate) const ORIGIN_POOL: u8 = 0;
+/// The block is a small buffer.
+pub(crate) const ORIGIN_SMALL: u8 = 1;
+/// How many origins are pools of buffers: these come first.
+pub(crate) const POOLS: usize = 2;
 /// The block is one of the references pool, and there is a [`View`] around it.
-pub(crate) const ORIGIN_REFERENCES: u8 = 1;
+pub(crate) const ORIGIN_REFERENCES: u8 = 2;
 /// The block is the heap's.
-pub(crate) const ORIGIN_HEAP: u8 = 2;
+pub(crate) const ORIGIN_HEAP: u8 = 3;
 
 /// What is allocated: a segment and a storage. For pool and heap buffers the bytes follow.
 #[repr(C)]
@@ -179,16 +183,16 @@ impl Segment {
 }
 
 impl Block {
-    /// Makes a free buffer of the pool into a segment of `len` bytes from `offset` on, with one handle.
+    /// Makes a free buffer of a pool into a segment of `len` bytes from `offset` on, with one handle.
     ///
     /// What isn't written here is as it has to be in a free buffer: no successor, no queue, one view of its
     /// own storage.
     ///
     /// # Safety
     ///
-    /// `block` is a free buffer of the pool that the caller claimed, with that many bytes.
+    /// `block` is a free buffer of the pool of that origin that the caller claimed, with that many bytes.
     #[inline]
-    pub(crate) unsafe fn renew(block: NonNull<Self>, offset: usize, len: usize) -> Pbuf {
+    pub(crate) unsafe fn renew<const ORIGIN: u8>(block: NonNull<Self>, offset: usize, len: usize) -> Pbuf {
         // SAFETY: the caller has the block for itself, and its bytes follow it.
         unsafe {
             let segment = &raw mut (*block.as_ptr()).segment;
@@ -199,12 +203,12 @@ impl Block {
             (*segment).payload = block.as_ptr().cast::<u8>().add(size_of::<Self>() + offset);
             (*segment).tot_len = len as u32;
             (*segment).len = len as u32;
-            (*segment).kind = Kind::Pool.byte();
+            (*segment).kind = if ORIGIN == ORIGIN_SMALL { Kind::Ram.byte() } else { Kind::Pool.byte() };
             (*segment).flags = AtomicU8::new(0);
             (*segment).refs = AtomicU16::new(1);
             (*segment).if_idx = AtomicU8::new(0);
             (*segment).queued = AtomicU8::new(0);
-            (*segment).origin = ORIGIN_POOL;
+            (*segment).origin = ORIGIN;
             (*segment).reserved = 0;
             Pbuf::from_raw(block.cast())
         }
@@ -493,14 +497,14 @@ impl<'a> Seg<'a> {
 /// The handle is the caller's, and gone after this.
 #[inline]
 pub(crate) unsafe fn drop_handle(at: NonNull<Segment>) {
-    // SAFETY: the handle keeps the segment alive. If it is the last one to a buffer of the pool that nobody
+    // SAFETY: the handle keeps the segment alive. If it is the last one to a buffer of a pool that nobody
     // else views and that has no successor, then that is all there is to free. (The segment of such a buffer
     // views its own storage.)
     unsafe {
         let segment = at.as_ptr();
         if (*segment).refs.load(Ordering::Acquire) != 1 {
             drop_shared(at);
-        } else if (*segment).origin == ORIGIN_POOL
+        } else if usize::from((*segment).origin) < POOLS
             && (*segment).next.is_null()
             && (*at.cast::<Block>().as_ptr()).views.load(Ordering::Acquire) == 1
         {
@@ -626,7 +630,7 @@ unsafe fn give_back(block: NonNull<Block>) {
     // SAFETY: the caller has the block for itself; its origin says what it is part of.
     unsafe {
         match (*block.as_ptr()).segment.origin {
-            ORIGIN_POOL => Core::free_buffer(block),
+            ORIGIN_POOL | ORIGIN_SMALL => Core::free_buffer(block),
             ORIGIN_HEAP => Core::free_heap_block(block),
             _ => give_back_outside(block),
         }

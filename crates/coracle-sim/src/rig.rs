@@ -126,8 +126,13 @@ pub struct Rig {
 }
 
 /// Memory for a few dozen frames.
-pub const MEMORY: MemoryLimits =
-    MemoryLimits { pool_buffers: 48, pool_buffer_size: 1_640, references: 96, heap_bytes: 64 << 10 };
+pub const MEMORY: MemoryLimits = MemoryLimits {
+    pool_buffers: 48,
+    pool_buffer_size: 1_640,
+    small_buffers: 32,
+    references: 96,
+    heap_bytes: 64 << 10,
+};
 
 const LIMITS: Limits = Limits { udp: 8, neighbours: 6, groups: 4, netifs: 6, ..Limits::SMALL };
 
@@ -351,8 +356,7 @@ impl Rig {
     /// Asserts that every buffer came back.
     pub fn assert_balanced(&self) {
         let stats = self.stack.memory().stats();
-        let used = (stats.pool.used, stats.references.used, stats.heap.used);
-        assert_eq!(used, (0, 0, 0), "buffers of the pool, references and bytes of the heap leaked");
+        assert!(stats.is_unused(), "buffers leaked: {stats:?}");
     }
 }
 

@@ -119,8 +119,13 @@ struct Host {
     client: UdpHandle,
 }
 
-const MEMORY: MemoryLimits =
-    MemoryLimits { pool_buffers: 32, pool_buffer_size: 1_600, references: 64, heap_bytes: 64 << 10 };
+const MEMORY: MemoryLimits = MemoryLimits {
+    pool_buffers: 32,
+    pool_buffer_size: 1_600,
+    small_buffers: 16,
+    references: 64,
+    heap_bytes: 64 << 10,
+};
 
 /// A host that asks so many questions of the next hosts, and answers all.
 fn host(network: &mut Network<App>, segment: SegmentId, number: usize, count: usize, questions: u32) -> Host {

@@ -44,8 +44,13 @@ impl Hog {
 
 fn small() -> Host {
     Host::configured(|setup| {
-        setup.memory =
-            MemoryLimits { pool_buffers: 64, pool_buffer_size: 1_700, references: 32, heap_bytes: 16 << 10 };
+        setup.memory = MemoryLimits {
+            pool_buffers: 64,
+            pool_buffer_size: 1_700,
+            small_buffers: 0,
+            references: 32,
+            heap_bytes: 16 << 10,
+        };
     })
 }
 

@@ -24,6 +24,7 @@ impl Walker {
             setup.memory = MemoryLimits {
                 pool_buffers: 64,
                 pool_buffer_size: 1_700,
+                small_buffers: 0,
                 references: 16,
                 heap_bytes: 32 << 10,
             };

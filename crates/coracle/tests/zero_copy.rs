@@ -48,8 +48,8 @@ fn the_datagram_callback_gets_the_bytes_where_the_driver_put_them_and_the_echo_l
         assert_eq!(reply.segment_count(), 1);
         let after = host.stack.memory().stats();
         assert_eq!(
-            (after.pool.peak, after.references.used, after.heap.peak),
-            (before.pool.peak, before.references.used, before.heap.peak)
+            (after.pool.peak, after.small.peak, after.references.used, after.heap.peak),
+            (before.pool.peak, before.small.peak, before.references.used, before.heap.peak)
         );
         assert_eq!(Seen::frame(reply.payload()).udp_data(), data);
     }

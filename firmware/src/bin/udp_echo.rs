@@ -16,7 +16,7 @@ use coracle_firmware::time;
 static ARENA: StaticArena<{ 14 * 1024 }> = StaticArena::new();
 
 const MEMORY: MemoryLimits =
-    MemoryLimits { pool_buffers: 6, pool_buffer_size: 1_536, references: 4, heap_bytes: 1_024 };
+    MemoryLimits { pool_buffers: 6, pool_buffer_size: 1_536, small_buffers: 4, references: 4, heap_bytes: 0 };
 
 const LIMITS: Limits =
     Limits { netifs: 1, udp: 1, raw: 0, neighbours: 8, routes: 0, groups: 0, timeouts: 0, listeners: 0 };

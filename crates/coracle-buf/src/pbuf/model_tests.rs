@@ -115,8 +115,13 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let limits =
-            MemoryLimits { pool_buffers: 12, pool_buffer_size: 96, references: 20, heap_bytes: 4096 };
+        let limits = MemoryLimits {
+            pool_buffers: 12,
+            pool_buffer_size: 96,
+            small_buffers: 4,
+            references: 20,
+            heap_bytes: 4096,
+        };
         Self {
             memory: Memory::new(&mut Arena::heap(), limits).unwrap(),
             packets: Vec::new(),

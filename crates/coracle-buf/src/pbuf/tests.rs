@@ -6,8 +6,13 @@ use std::vec::Vec;
 use super::*;
 use crate::{Arena, Layer, MemoryLimits};
 
-const LIMITS: MemoryLimits =
-    MemoryLimits { pool_buffers: 8, pool_buffer_size: 100, references: 16, heap_bytes: 8192 };
+const LIMITS: MemoryLimits = MemoryLimits {
+    pool_buffers: 8,
+    pool_buffer_size: 100,
+    small_buffers: 0,
+    references: 16,
+    heap_bytes: 8192,
+};
 
 fn memory() -> Memory {
     Memory::new(&mut Arena::heap(), LIMITS).unwrap()

@@ -197,10 +197,6 @@ impl Demo {
             "{} frames in, {} out; {} of {} buffers in use, {} at the most",
             counters.received, counters.sent, stats.pool.used, stats.pool.capacity, stats.pool.peak
         );
-        if stats.pool.used + stats.heap.used + stats.references.used == 0 {
-            Ok(text)
-        } else {
-            Err(Problem::Failed(format!("{text}; heap {:?}", stats.heap)))
-        }
+        if stats.is_unused() { Ok(text) } else { Err(Problem::Failed(format!("{text}; {stats:?}"))) }
     }
 }

@@ -136,7 +136,7 @@ impl Wire {
 
     fn memory(&self) -> Outcome {
         let used: Vec<usize> = (self.ends.iter().map(|(stack, _)| stack.memory().stats()))
-            .map(|stats| stats.pool.used + stats.heap.used + stats.references.used)
+            .map(|stats| stats.pool.used + stats.small.used + stats.heap.used + stats.references.used)
             .collect();
         match used.as_slice() {
             [0, 0] => Ok(format!("{} frames; every buffer of both stacks came back", self.frames)),

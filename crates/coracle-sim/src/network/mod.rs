@@ -172,8 +172,7 @@ impl<H> Network<H> {
         for (number, station) in self.stations.iter().enumerate() {
             let Some(station) = station else { continue };
             let stats = station.stack.memory().stats();
-            let used = (stats.pool.used, stats.references.used, stats.heap.used);
-            assert_eq!(used, (0, 0, 0), "stack {number} has buffers in use: pool, references, heap");
+            assert!(stats.is_unused(), "stack {number} has buffers in use: {stats:?}");
         }
     }
 }

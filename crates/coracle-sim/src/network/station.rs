@@ -38,7 +38,7 @@ impl<H: Handler> Station<H> {
     pub(super) fn check(&self, now: Instant) {
         assert!(self.deadline.is_none_or(|deadline| deadline >= now), "a deadline in the past is never met");
         let stats = self.stack.memory().stats();
-        for pool in [stats.pool, stats.references, stats.heap] {
+        for pool in [stats.pool, stats.small, stats.references, stats.heap] {
             assert!(
                 pool.used <= pool.peak && pool.peak <= pool.capacity,
                 "a pool beyond its bounds: {pool:?}"

@@ -174,6 +174,7 @@ impl Default for Setup {
             memory: MemoryLimits {
                 pool_buffers: 256,
                 pool_buffer_size: 1_700,
+                small_buffers: 32,
                 references: 256,
                 heap_bytes: 256 << 10,
             },
@@ -336,9 +337,9 @@ impl Host {
         netif
     }
 
-    /// How much of the pool, of the references and of the heap is in use.
+    /// How much is in use of the pool, of the references, and of what small packets are made of.
     pub fn memory_used(&self) -> (usize, usize, usize) {
         let stats = self.stack.memory().stats();
-        (stats.pool.used, stats.references.used, stats.heap.used)
+        (stats.pool.used, stats.references.used, stats.small.used + stats.heap.used)
     }
 }
