@@ -84,4 +84,5 @@ pub use link::{Neighbour, NeighbourState};
 pub use netif::{
     Checksums, Hostname, Ipv4Settings, Medium, NetifConfig, NetifCounters, NetifEvent, NetifHandle, Reasons,
 };
+pub use tcp::{AckSample, CUBIC, CongestionControl, CongestionWindow, Cubic, NEW_RENO, NewReno};
 pub use time::Instant;
