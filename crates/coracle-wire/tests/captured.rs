@@ -6,6 +6,7 @@ use coracle_wire::checksum::{Sum, checksum, pseudo_v4, update};
 use coracle_wire::ethernet::{self, EtherType, EthernetHeader, MacAddr};
 use coracle_wire::icmpv4::{self, IcmpHeader, unreachable};
 use coracle_wire::ipv4::{self, Ipv4Fields, Ipv4Header, Ipv4Option, Options, Route, protocol};
+use coracle_wire::tcp::{self, SackBlocks, TcpFields, TcpFlags, TcpHeader, TcpOptions};
 use coracle_wire::udp::{self, UdpHeader};
 
 const ARP_REQUEST: &str =
@@ -26,6 +27,20 @@ const UDP_LITE: &str = "0200000000020200000000010800 45000020107340004088a5dfc00
     9c4200070008df156c697465";
 const IGMP_REPORT: &str = "01005e0000160200000000010800 46c0002800004000010241f8c0000201e000001694040000 \
     2200e8f90000000104000000ef010203";
+const SYN: &str = "0200000000020200000000010800 4500003c6a04400040064cb4c0000201c0000202 \
+    9c400007331dacc100000000a0c2faf0993d0000 020405b40402080a822030c4000000000103030a";
+const SYN_ACK: &str = "0200000000010200000000020800 4500003c000040004006b6b8c0000202c0000201 \
+    00079c40a622ca32331dacc2a052fe88e1df0000 020405b40402080a14dd2f02822030c40103030a";
+const DATA: &str = "0200000000020200000000010800 450200396a08400040064cb1c0000201c0000202 \
+    9c400007331daccba622ca338018003fbc320000 0101080a822030ed14dd2f02 6c61746572";
+const SACK: &str = "0200000000010200000000020800 4500004012c540004006a3efc0000202c0000201 \
+    00079c40a622ca33331dacc7b0100040191c0000 0101080a14dd2f2a822030c50101050a331daccb331dacd0";
+const URGENT: &str = "0200000000020200000000010800 450200356a0a400040064cb3c0000201c0000202 \
+    9c400007331dacd0a622ca3380b8003feb270001 0101080a822032f514dd2f2a 21";
+const FIN: &str = "0200000000020200000000010800 450000346a0b400040064cb5c0000201c0000202 \
+    9c400007331dacd1a622ca338011003f0a620000 0101080a8220335a14dd3133";
+const RESET: &str = "0200000000010200000000020800 45000034623240004006548ec0000202c0000201 \
+    00079c41c3d25a1dc100a08c80140040c7ff0000 0101080ad5dc71354a647d39";
 
 const ONE: MacAddr = MacAddr::new(2, 0, 0, 0, 0, 1);
 const TWO: MacAddr = MacAddr::new(2, 0, 0, 0, 0, 2);
@@ -74,6 +89,34 @@ fn unpack(packet: &[u8], number: u8) -> (&Ipv4Header, &[u8]) {
         assert_eq!(head, written);
     }
     (header, payload)
+}
+
+/// Header, options and data of a segment, once the header is written again: Linux lays options out as we do.
+fn segment(frame: &[u8], from: MacAddr) -> (TcpHeader, TcpOptions, Vec<u8>) {
+    let to = if from == ONE { TWO } else { ONE };
+    let (ip, segment) = unpack(open(frame, EtherType::IPV4, to, from), protocol::TCP);
+    let pseudo = pseudo_v4(ip.source(), ip.destination(), protocol::TCP, segment.len() as u16);
+    assert!(pseudo.add_bytes(segment).verifies());
+    let header = TcpHeader::read(segment).unwrap();
+    let options = TcpOptions::read(header.options(segment));
+    let fields = TcpFields {
+        source_port: header.source_port(),
+        destination_port: header.destination_port(),
+        sequence: header.sequence(),
+        acknowledgment: header.acknowledgment(),
+        header_len: tcp::HEADER_LEN + tcp::options_len(&options),
+        flags: header.flags(),
+        accurate_ecn: header.accurate_ecn(),
+        window: header.window(),
+        urgent_pointer: header.urgent_pointer(),
+    };
+    let mut written = segment.to_vec();
+    tcp::write_header(written.first_chunk_mut().unwrap(), &fields);
+    assert_eq!(tcp::write_options(&mut written[tcp::HEADER_LEN..], &options), header.options(segment).len());
+    let sum = pseudo.add_bytes(&written).finish();
+    written[tcp::CHECKSUM_OFFSET..][..2].copy_from_slice(&sum.to_be_bytes());
+    assert_eq!(segment, written);
+    (*header, options, segment[header.header_len()..].to_vec())
 }
 
 #[test]
@@ -158,6 +201,58 @@ fn udp_lite() {
     let pseudo = pseudo_v4(ip.source(), ip.destination(), protocol::UDP_LITE, datagram.len() as u16);
     assert!(pseudo.add_bytes(&datagram[..8]).verifies());
     assert!(!pseudo.add_bytes(datagram).verifies());
+}
+
+#[test]
+fn tcp_handshake() {
+    let (syn, options, data) = segment(&bytes(SYN), ONE);
+    assert_eq!((syn.source_port(), syn.destination_port()), (40_000, 7));
+    assert_eq!(syn.flags(), TcpFlags::SYN | TcpFlags::ECE | TcpFlags::CWR);
+    assert_eq!((syn.acknowledgment(), syn.window(), data.len()), (0, 64_240, 0));
+    let expected = TcpOptions {
+        mss: Some(1460),
+        sack_permitted: true,
+        timestamps: Some((0x8220_30c4, 0)),
+        window_scale: Some(10),
+        ..TcpOptions::default()
+    };
+    assert_eq!(options, expected);
+
+    let (answer, options, _) = segment(&bytes(SYN_ACK), TWO);
+    assert_eq!(answer.flags(), TcpFlags::SYN | TcpFlags::ACK | TcpFlags::ECE);
+    assert_eq!(answer.acknowledgment(), syn.sequence() + 1);
+    assert_eq!(options, TcpOptions { timestamps: Some((0x14dd_2f02, 0x8220_30c4)), ..expected });
+}
+
+/// The second of three segments was lost; the answer to the third holds a block of it.
+#[test]
+fn tcp_data_and_its_acknowledgment() {
+    let frame = bytes(DATA);
+    let (third, options, data) = segment(&frame, ONE);
+    assert_eq!((third.flags(), &data[..]), (TcpFlags::PSH | TcpFlags::ACK, &b"later"[..]));
+    let at_once = TcpOptions::read_timestamps_only(third.options(&frame[34..]));
+    assert_eq!((at_once, options.timestamps), (Some((0x8220_30ed, 0x14dd_2f02)), at_once));
+
+    let frame = bytes(SACK);
+    let (answer, options, data) = segment(&frame, TWO);
+    assert_eq!((answer.flags(), data.len()), (TcpFlags::ACK, 0));
+    assert_eq!(answer.acknowledgment(), third.sequence() - 4);
+    let mut block = SackBlocks::new();
+    block.push(third.sequence(), third.sequence() + 5);
+    assert_eq!(options.sack, block);
+    assert_eq!(TcpOptions::read_timestamps_only(answer.options(&frame[34..])), None);
+}
+
+#[test]
+fn tcp_urgent_data_and_ends() {
+    let (urgent, _, data) = segment(&bytes(URGENT), ONE);
+    let flags = TcpFlags::URG | TcpFlags::PSH | TcpFlags::ACK | TcpFlags::CWR;
+    assert_eq!((urgent.flags(), urgent.urgent_pointer(), &data[..]), (flags, 1, &b"!"[..]));
+    let (end, _, _) = segment(&bytes(FIN), ONE);
+    assert_eq!((end.flags(), end.sequence()), (TcpFlags::FIN | TcpFlags::ACK, urgent.sequence() + 1));
+    let (reset, options, _) = segment(&bytes(RESET), TWO);
+    assert_eq!((reset.flags(), reset.destination_port()), (TcpFlags::RST | TcpFlags::ACK, 40_001));
+    assert!(options.timestamps.is_some());
 }
 
 /// A packet lies in a chain of buffers of any sizes: its sum is the same for each way to cut it.
