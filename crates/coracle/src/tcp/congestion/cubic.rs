@@ -5,6 +5,9 @@
 //! an epoch can be interrupted (nothing to send) or resumed (a reduction undone) and goes on at its place on the
 //! curve.
 
+#[cfg(test)]
+mod tests;
+
 use super::{AckSample, CongestionControl, CongestionWindow};
 
 /// CUBIC [RFC 9438], the algorithm for fast and long paths. See [`CongestionControl`].
@@ -20,6 +23,9 @@ pub static CUBIC: Cubic = Cubic;
 /// later one [RFC 3465 §2.2].
 const FIRST_LIMIT: u32 = 8;
 const LIMIT: u32 = 2;
+
+/// Reno's window grows in steps of this part of a round trip's growth: whole steps would lag by a segment.
+const PARTS: u32 = 8;
 
 /// Epochs do not get older, which is far beyond what any window needs; so times stay comparable.
 const MAX_AGE: i32 = 1 << 30;
@@ -75,14 +81,16 @@ impl Curve {
     #[inline]
     fn grow_reno(&mut self, window: &CongestionWindow, acked: u32) {
         self.acked = self.acked.saturating_add(acked);
-        if self.acked < window.window {
+        let part = (window.window / PARTS).max(1);
+        if self.acked < part {
             return;
         }
-        self.acked = (self.acked - window.window).min(window.window);
+        let parts = self.acked / part;
+        self.acked %= part;
         let segment = u32::from(window.segment);
         // α is 3·(1 − β)/(1 + β) until the window is what it was before the loss, then 1.
         let step = if self.reno < window.prior_window { segment * 9 / 17 } else { segment };
-        self.reno = self.reno.saturating_add(step);
+        self.reno = self.reno.saturating_add(step.saturating_mul(parts) / PARTS);
     }
 
     /// [9438-2] What the window should be a round trip from now on.
@@ -186,7 +194,8 @@ impl CongestionControl for Cubic {
         window.restore();
         window.notes = 0;
         curve.max = curve.prior_max;
-        curve.reno = 0;
+        // What it was is not known any more; it was at least what the epoch began with.
+        curve.reno = window.threshold.min(window.window);
         if window.threshold == u32::MAX {
             HyStart::default().store(window);
         } else {
