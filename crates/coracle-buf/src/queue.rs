@@ -4,7 +4,7 @@ use core::fmt;
 use core::ptr::NonNull;
 use portable_atomic::Ordering;
 
-use crate::segment::Segment;
+use crate::segment::{Seg, Segment};
 use crate::{Error, Pbuf};
 
 /// A queue of packets: first in, first out, without memory of its own.
@@ -105,6 +105,32 @@ impl PbufQueue {
         unsafe { (&raw mut (*at.as_ptr()).link).write(self.first.take()) };
         self.last = self.last.or(Some(at));
         self.first = Some(packet);
+        Ok(())
+    }
+
+    /// Moves all packets of `other` behind those of this queue, in constant time.
+    pub fn append(&mut self, other: &mut Self) {
+        let Some(first) = other.first.take() else { return };
+        match self.last {
+            // SAFETY: as in `push_back`: the link is this queue's, and empty.
+            Some(last) => unsafe { (&raw mut (*last.as_ptr()).link).write(Some(first)) },
+            None => self.first = Some(first),
+        }
+        self.last = other.last.take();
+        self.packets += core::mem::take(&mut other.packets);
+        self.bytes += core::mem::take(&mut other.bytes);
+    }
+
+    /// Copies `bytes` behind the newest packet, see [`Pbuf::extend_from_slice`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Buffer`] as there, and if the queue is empty. Nothing is changed then.
+    pub fn extend_back(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let last = self.last.ok_or(Error::Buffer)?;
+        // SAFETY: the queue has a handle to its last packet, and is borrowed mutably.
+        unsafe { Seg::new(last).extend(bytes)? };
+        self.bytes += bytes.len();
         Ok(())
     }
 

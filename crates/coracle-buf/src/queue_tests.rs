@@ -44,6 +44,48 @@ fn first_in_first_out() {
 }
 
 #[test]
+fn one_queue_goes_behind_another() {
+    let memory = memory(0);
+    let (mut queue, mut other) = (PbufQueue::new(), PbufQueue::new());
+    queue.append(&mut other);
+    assert!(queue.is_empty());
+    for byte in [1, 2] {
+        other.push_back(packet(&memory, byte)).unwrap();
+    }
+    queue.append(&mut other);
+    assert_eq!((queue.len(), queue.bytes(), other.len(), other.bytes()), (2, 3, 0, 0));
+    queue.append(&mut other);
+    // Both go on as queues of their own.
+    other.push_back(packet(&memory, 3)).unwrap();
+    queue.push_back(packet(&memory, 4)).unwrap();
+    queue.append(&mut other);
+    queue.push_back(packet(&memory, 5)).unwrap();
+    assert_eq!((queue.len(), queue.bytes()), (5, 15));
+    assert_eq!(
+        core::iter::from_fn(|| queue.pop_front()).map(|p| p.len()).collect::<Vec<_>>(),
+        [1, 2, 4, 3, 5]
+    );
+    assert_eq!(memory.stats().pool.used, 0);
+}
+
+#[test]
+fn bytes_go_behind_the_newest_packet_where_there_is_room() {
+    let memory = memory(1);
+    let mut queue = PbufQueue::new();
+    assert_eq!(queue.extend_back(b"no packet"), Err(Error::Buffer));
+    queue.push_back(packet(&memory, 1)).unwrap();
+    queue.push_back(packet(&memory, 2)).unwrap();
+    queue.extend_back(b"three").unwrap();
+    assert_eq!((queue.len(), queue.bytes()), (2, 8));
+    assert_eq!(queue.extend_back(&[0; 94]), Err(Error::Buffer));
+    queue.extend_back(&[9; 93]).unwrap();
+    assert_eq!(queue.pop_front().unwrap(), &[1]);
+    let last = queue.pop_front().unwrap();
+    assert_eq!((last.len(), &last.payload()[..8]), (100, &b"\x02\x02three\x09"[..]));
+    assert_eq!(queue.bytes(), 0);
+}
+
+#[test]
 fn a_shared_packet_is_in_one_queue_as_it_is() {
     let memory = memory(0);
     let (mut queue, kept) = (PbufQueue::new(), packet(&memory, 3));

@@ -23,7 +23,7 @@ use core::ptr::{self, NonNull};
 use portable_atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering, fence};
 
 use crate::memory::Core;
-use crate::{Kind, Pbuf, PbufFlags};
+use crate::{Error, Kind, Pbuf, PbufFlags};
 
 /// The greatest length of a buffer; half of what a length holds, so that adding headers never overflows one.
 pub(crate) const MAX_LEN: usize = i32::MAX as usize;
@@ -431,6 +431,37 @@ impl<'a> Seg<'a> {
             (*self.get()).tot_len += n as u32;
             start
         }
+    }
+
+    /// Appends `bytes` to the last segment of the chain that begins here; nothing is changed where
+    /// [`Error::Buffer`] says that there is no room, or that somebody else can see a segment or the storage.
+    ///
+    /// # Safety
+    ///
+    /// The caller has this segment as if it borrowed its `Pbuf` mutably.
+    pub(crate) unsafe fn extend(self, bytes: &[u8]) -> Result<(), Error> {
+        let segments = core::iter::successors(Some(self), |segment| segment.next());
+        let mut last = self;
+        for segment in segments.clone() {
+            if !segment.exclusive() {
+                return Err(Error::Buffer);
+            }
+            last = segment;
+        }
+        if !last.unviewed() || bytes.len() > last.tailroom().min(MAX_LEN - self.total()) {
+            return Err(Error::Buffer);
+        }
+        // SAFETY: all segments are exclusive, and the storage, which nobody else views, has that many bytes
+        // behind the last one; so `bytes` are elsewhere. They are written before the length takes them in.
+        unsafe {
+            let end = last.payload().add(last.len());
+            ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len());
+            for segment in segments {
+                let more = if segment.at == last.at { bytes.len() } else { 0 };
+                segment.set_len(segment.len() + more, segment.total() + bytes.len());
+            }
+        }
+        Ok(())
     }
 
     /// Makes `next` the successor; returns the former one with its handle.

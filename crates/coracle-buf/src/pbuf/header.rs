@@ -46,6 +46,18 @@ impl Pbuf {
         Ok(&self.payload()[..n])
     }
 
+    /// Copies `bytes` behind the packet, into the storage that its last segment does not use, where
+    /// [`cat`](Self::cat) would add a segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Buffer`] if there is no room for them, or somebody else can see a segment or the storage of the
+    /// last one, or that is constant. Nothing is changed then.
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        // SAFETY: borrowed mutably.
+        unsafe { self.head().extend(bytes) }
+    }
+
     /// Hides the first `n` bytes, all of which are in the first segment: lwIP's `pbuf_remove_header`.
     ///
     /// # Errors

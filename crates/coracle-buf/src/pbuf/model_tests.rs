@@ -29,6 +29,7 @@ enum Op {
     Drop,
     Write { at: u16, bytes: Vec<u8> },
     PayloadMut { byte: u8 },
+    Extend { bytes: Vec<u8> },
     AddHeader { bytes: Vec<u8> },
     RemoveRestore { n: usize },
     RemoveHeader { n: usize },
@@ -59,6 +60,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::Drop),
         2 => (a(), some()).prop_map(|(at, bytes)| Op::Write { at, bytes }),
         1 => any::<u8>().prop_map(|byte| Op::PayloadMut { byte }),
+        2 => some().prop_map(|bytes| Op::Extend { bytes }),
         3 => some().prop_map(|bytes| Op::AddHeader { bytes }),
         1 => (0..60usize).prop_map(|n| Op::RemoveRestore { n }),
         2 => (0..60usize).prop_map(|n| Op::RemoveHeader { n }),
@@ -196,6 +198,10 @@ impl Model {
                     bytes[..len].fill(byte);
                 }
             }
+            Op::Extend { bytes: new } => match pbuf.extend_from_slice(&new) {
+                Ok(()) => bytes.extend(new),
+                Err(error) => assert_eq!(error, Error::Buffer),
+            },
             Op::AddHeader { bytes: new } => match pbuf.add_header(new.len()) {
                 Ok(header) => {
                     header.copy_from_slice(&new);

@@ -55,6 +55,40 @@ fn headers_are_added_and_removed_in_place() {
 }
 
 #[test]
+fn bytes_are_appended_in_place() {
+    let memory = memory();
+    let mut pbuf = packet(&memory, 150);
+    assert_eq!((pbuf.segment_count(), pbuf.tailroom()), (2, 0));
+    pbuf.extend_from_slice(b"behind").unwrap();
+    pbuf.extend_from_slice(&[]).unwrap();
+    assert_eq!((pbuf.segment_count(), pbuf.len()), (2, 156));
+    assert_eq!(pbuf, &[&bytes(150)[..], b"behind"].concat()[..]);
+    assert_eq!(pbuf.extend_from_slice(&[7; 45]), Err(Error::Buffer));
+    pbuf.extend_from_slice(&[7; 44]).unwrap();
+    assert_eq!((pbuf.len(), pbuf.get_at(199)), (200, Some(7)));
+    drop(pbuf);
+
+    // Not where somebody else would see it.
+    let mut pbuf = packet(&memory, 50);
+    let other = pbuf.clone();
+    assert_eq!(pbuf.extend_from_slice(b"x"), Err(Error::Buffer));
+    drop(other);
+    let slice = pbuf.slice(0, 1).unwrap();
+    assert_eq!(pbuf.extend_from_slice(b"x"), Err(Error::Buffer));
+    drop(slice);
+    let mut chain = memory.from_static(b"constant").unwrap();
+    assert_eq!(chain.extend_from_slice(b"x"), Err(Error::Buffer));
+    chain.cat(pbuf).unwrap();
+    chain.extend_from_slice(b"x").unwrap();
+    assert_eq!((chain.len(), chain.get_at(58)), (59, Some(b'x')));
+    let other = chain.clone();
+    assert_eq!(chain.extend_from_slice(b"x"), Err(Error::Buffer));
+    assert_eq!(other.len(), 59);
+    drop((chain, other));
+    assert_balanced(&memory);
+}
+
+#[test]
 fn a_chain_of_pool_buffers_holds_everything() {
     let memory = memory();
     let pbuf = packet(&memory, 250);
