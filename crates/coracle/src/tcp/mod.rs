@@ -5,6 +5,7 @@ mod challenge;
 mod congestion;
 mod flow;
 mod isn;
+mod reassembly;
 mod rtt;
 mod sequence;
 mod time_wait;
