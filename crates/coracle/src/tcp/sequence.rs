@@ -9,7 +9,7 @@ pub(crate) struct Seq(pub(crate) u32);
 impl Seq {
     #[inline]
     pub(crate) const fn before(self, other: Self) -> bool {
-        (self.0.wrapping_sub(other.0) as i32) < 0
+        self.0.wrapping_sub(other.0).cast_signed() < 0
     }
 
     #[inline]
@@ -78,14 +78,14 @@ impl Sub for Seq {
     /// The distance from the other number to this one.
     #[inline]
     fn sub(self, other: Self) -> i32 {
-        self.0.wrapping_sub(other.0) as i32
+        self.0.wrapping_sub(other.0).cast_signed()
     }
 }
 
 /// Whether a time of a connection, in microseconds modulo 2³², lies before another.
 #[inline]
 pub(crate) const fn time_before(time: u32, other: u32) -> bool {
-    (time.wrapping_sub(other) as i32) < 0
+    time.wrapping_sub(other).cast_signed() < 0
 }
 
 #[cfg(test)]
