@@ -3,8 +3,11 @@
 
 mod challenge;
 mod congestion;
+mod cookie;
+mod ecn;
 mod flow;
 mod isn;
+mod ports;
 mod reassembly;
 mod rtt;
 mod sequence;
