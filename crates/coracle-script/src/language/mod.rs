@@ -1,0 +1,35 @@
+//! The language: text to [`ast`].
+
+pub(crate) mod ast;
+mod calls;
+mod cursor;
+mod packets;
+mod script;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use ast::Script;
+
+/// Why a text is no script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// The line, from 1.
+    pub line: u32,
+    /// What is wrong there.
+    pub why: String,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.why)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// Reads a script.
+pub(crate) fn parse(text: &str) -> Result<Script, ParseError> {
+    script::parse(text)
+}

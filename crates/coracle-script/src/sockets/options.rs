@@ -1,0 +1,181 @@
+//! `getsockopt(2)` and `setsockopt(2)`.
+
+use std::time::Duration;
+
+use super::constants::{
+    AF_INET, IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_TOS, IP_TTL, IPPROTO_UDP, IPPROTO_UDPLITE,
+    SO_ACCEPTCONN, SO_BROADCAST, SO_DOMAIN, SO_ERROR, SO_NO_CHECK, SO_PROTOCOL, SO_RCVBUF, SO_RCVTIMEO,
+    SO_REUSEADDR, SO_SNDBUF, SO_SNDTIMEO, SO_TYPE, SOCK_DGRAM, SOL_IP, SOL_SOCKET,
+};
+use super::{Errno, Kind, Sockets, count};
+
+/// What was set and is asked for again.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) reuse_address: bool,
+    pub(super) broadcast: bool,
+    pub(super) no_checksum: bool,
+    pub(super) receive_buffer: i32,
+    pub(super) send_buffer: i32,
+    pub(super) ttl: u8,
+    pub(super) tos: u8,
+    pub(super) multicast_ttl: u8,
+    pub(super) multicast_loop: bool,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            reuse_address: false,
+            broadcast: false,
+            no_checksum: false,
+            receive_buffer: count(super::BUFFER),
+            send_buffer: count(super::BUFFER),
+            ttl: 64,
+            tos: 0,
+            multicast_ttl: 1,
+            multicast_loop: true,
+        }
+    }
+}
+
+/// The integer that most options are.
+fn integer(value: &[u8]) -> Result<i32, Errno> {
+    let bytes = value.first_chunk().ok_or(Errno::EINVAL)?;
+    Ok(i32::from_ne_bytes(*bytes))
+}
+
+/// A `struct timeval`; zero is no limit.
+fn time(value: &[u8]) -> Result<Option<Duration>, Errno> {
+    let (seconds, rest) = value.split_first_chunk::<8>().ok_or(Errno::EINVAL)?;
+    let micros = rest.first_chunk::<8>().ok_or(Errno::EINVAL)?;
+    let seconds = u64::try_from(i64::from_ne_bytes(*seconds)).map_err(|_| Errno::EDOM)?;
+    let micros = u64::try_from(i64::from_ne_bytes(*micros)).ok().filter(|&micros| micros < 1_000_000);
+    let time = Duration::from_secs(seconds) + Duration::from_micros(micros.ok_or(Errno::EDOM)?);
+    Ok(if time.is_zero() { None } else { Some(time) })
+}
+
+fn time_bytes(time: Option<Duration>) -> Vec<u8> {
+    let time = time.unwrap_or_default();
+    let seconds = time.as_secs().cast_signed();
+    [seconds.to_ne_bytes(), i64::from(time.subsec_micros()).to_ne_bytes()].concat()
+}
+
+impl Sockets {
+    /// `getsockopt(2)`: the bytes of the value.
+    ///
+    /// # Errors
+    ///
+    /// `ENOPROTOOPT` for an option that is not known, `EBADF`.
+    pub fn option(&mut self, fd: i32, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
+        let kind = self.kind(fd)?;
+        let descriptor = self.descriptor(fd)?;
+        let kept = &descriptor.settings;
+        let value = match (level, name) {
+            (SOL_SOCKET, SO_RCVTIMEO) => return Ok(time_bytes(descriptor.receive_timeout)),
+            (SOL_SOCKET, SO_SNDTIMEO) => return Ok(time_bytes(descriptor.send_timeout)),
+            (SOL_SOCKET, SO_DOMAIN) => AF_INET,
+            (SOL_SOCKET, SO_REUSEADDR) => kept.reuse_address.into(),
+            (SOL_SOCKET, SO_RCVBUF) => kept.receive_buffer,
+            (SOL_SOCKET, SO_SNDBUF) => kept.send_buffer,
+            (SOL_IP, IP_TTL) => kept.ttl.into(),
+            (SOL_IP, IP_TOS) => kept.tos.into(),
+            _ => match kind {
+                Kind::Datagram(socket) => match (level, name) {
+                    (SOL_SOCKET, SO_TYPE) => SOCK_DGRAM,
+                    (SOL_SOCKET, SO_PROTOCOL) => {
+                        if socket.lite {
+                            IPPROTO_UDPLITE
+                        } else {
+                            IPPROTO_UDP
+                        }
+                    }
+                    (SOL_SOCKET, SO_ACCEPTCONN) => 0,
+                    (SOL_SOCKET, SO_ERROR) => socket.endpoint.mailbox().error.take().map_or(0, Errno::number),
+                    (SOL_SOCKET, SO_BROADCAST) => kept.broadcast.into(),
+                    (SOL_SOCKET, SO_NO_CHECK) => kept.no_checksum.into(),
+                    (SOL_IP, IP_MULTICAST_TTL) => kept.multicast_ttl.into(),
+                    (SOL_IP, IP_MULTICAST_LOOP) => kept.multicast_loop.into(),
+                    _ => return Err(Errno::ENOPROTOOPT),
+                },
+            },
+        };
+        Ok(value.to_ne_bytes().to_vec())
+    }
+
+    /// `setsockopt(2)`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOPROTOOPT` for an option that is not known, `EINVAL` for a value that it cannot have, `EBADF`.
+    pub fn set_option(&mut self, fd: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        let kind = self.kind(fd)?;
+        let descriptor = self.descriptor_mut(fd)?;
+        match (level, name) {
+            (SOL_SOCKET, SO_RCVTIMEO) => descriptor.receive_timeout = time(value)?,
+            (SOL_SOCKET, SO_SNDTIMEO) => descriptor.send_timeout = time(value)?,
+            (SOL_SOCKET, SO_TYPE | SO_PROTOCOL | SO_DOMAIN | SO_ERROR | SO_ACCEPTCONN) => {
+                return Err(Errno::ENOPROTOOPT);
+            }
+            _ => match kind {
+                Kind::Datagram(socket) => {
+                    let number = integer(value)?;
+                    self.set_datagram_option(fd, &socket, (level, name), number)?;
+                }
+            },
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn set_datagram_option(
+        &mut self,
+        fd: i32,
+        socket: &super::Datagram,
+        option: (i32, i32),
+        value: i32,
+    ) -> Result<(), Errno> {
+        let octet = || u8::try_from(value).map_err(|_| Errno::EINVAL);
+        let mut udp = self.stack.udp(socket.handle)?;
+        let mut kept = self.descriptors.get(&fd).ok_or(Errno::EBADF)?.settings.clone();
+        match option {
+            (SOL_SOCKET, SO_REUSEADDR) => {
+                kept.reuse_address = value != 0;
+                udp.set_reuse_address(kept.reuse_address)?;
+            }
+            (SOL_SOCKET, SO_BROADCAST) => {
+                kept.broadcast = value != 0;
+                udp.set_broadcast(kept.broadcast)?;
+            }
+            (SOL_SOCKET, SO_NO_CHECK) => {
+                kept.no_checksum = value != 0;
+                udp.set_no_checksum(kept.no_checksum)?;
+            }
+            // Linux doubles the value, for its own bookkeeping.
+            (SOL_SOCKET, SO_RCVBUF) => {
+                kept.receive_buffer = value.max(1_152).saturating_mul(2);
+                socket.endpoint.mailbox().room = kept.receive_buffer.unsigned_abs() as usize;
+            }
+            (SOL_SOCKET, SO_SNDBUF) => kept.send_buffer = value.max(2_304).saturating_mul(2),
+            (SOL_IP, IP_TTL) => {
+                kept.ttl = octet()?;
+                udp.set_ttl(kept.ttl)?;
+            }
+            (SOL_IP, IP_TOS) => {
+                kept.tos = octet()?;
+                udp.set_tos(kept.tos)?;
+            }
+            (SOL_IP, IP_MULTICAST_TTL) => {
+                kept.multicast_ttl = octet()?;
+                udp.set_multicast_ttl(kept.multicast_ttl)?;
+            }
+            (SOL_IP, IP_MULTICAST_LOOP) => {
+                kept.multicast_loop = value != 0;
+                udp.set_multicast_loop(kept.multicast_loop)?;
+            }
+            _ => return Err(Errno::ENOPROTOOPT),
+        }
+        self.descriptor_mut(fd)?.settings = kept;
+        Ok(())
+    }
+}

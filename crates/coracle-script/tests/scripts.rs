@@ -1,0 +1,68 @@
+//! Every script under `scripts/` runs to its end: one test for each folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use coracle_script::Script;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts")
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry of a folder").path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Runs a script; why it failed.
+fn run(path: &Path) -> Result<(), String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let script = Script::parse(&text).map_err(|error| error.to_string())?;
+    let report = script.run();
+    report
+        .result
+        .map_err(|failure| format!("{failure}\n  what happened:\n    {}", report.trace.join("\n    ")))
+}
+
+/// Runs all scripts of a folder and of those in it.
+fn run_folder(folder: &Path, failures: &mut Vec<String>) -> usize {
+    let mut ran = 0;
+    for path in entries(folder) {
+        if path.is_dir() {
+            ran += run_folder(&path, failures);
+        } else if path.extension().is_some_and(|extension| extension == "pkt") {
+            ran += 1;
+            if let Err(why) = run(&path) {
+                failures.push(format!("{}: {why}", path.display()));
+            }
+        }
+    }
+    ran
+}
+
+fn check(folder: &str) {
+    let mut failures = Vec::new();
+    let ran = run_folder(&root().join(folder), &mut failures);
+    assert!(ran > 0, "there are no scripts in {folder}");
+    assert!(failures.is_empty(), "{} of {ran} scripts failed\n{}", failures.len(), failures.join("\n"));
+}
+
+macro_rules! folders {
+    ($($folder:ident)*) => {
+        $(#[test] fn $folder() { check(stringify!($folder)); })*
+
+        /// A folder that nobody named above would never run.
+        #[test]
+        fn every_folder_runs() {
+            let named = [$(stringify!($folder)),*];
+            for path in entries(&root()) {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                assert!(named.contains(&name), "scripts/{name} is not run");
+            }
+        }
+    };
+}
+
+folders! { icmp udp }
