@@ -60,7 +60,8 @@ pub(super) fn parse(list: &'static str) -> Result<Vec<Chapter>, Failure> {
     }
     let all = || chapters.iter().flat_map(|chapter| &chapter.requirements).flat_map(|it| &it.clauses);
     // A whole RFC says more than one thing.
-    let alone = |clause: &&str| clause.contains('§') && all().filter(|other| *other == clause).count() == 1;
+    let is_part = |clause: &str| clause.split(' ').count() > 2;
+    let alone = |clause: &&str| is_part(clause) && all().filter(|other| *other == clause).count() == 1;
     let alone: HashSet<&str> = all().copied().filter(alone).collect();
     for requirement in chapters.iter_mut().flat_map(|chapter| &mut chapter.requirements) {
         let own = requirement.clauses.iter().filter(|clause| alone.contains(**clause));
@@ -76,11 +77,12 @@ mod tests {
     #[test]
     fn headings_and_fields() {
         let chapters =
-            parse("# why\n= One\na-1 | MUST | RFC 1 §2, RFC 3, RFC 4 §5 | do it\nb-2 | MAY | RFC 4 §5 | or not | later")
+            parse("# why\n= One\na-1 | MUST | RFC 1 §2, RFC 3, RFC 5 MUST-1, RFC 4 §5 | do it\nb-2 | MAY | RFC 4 §5 | or not | later")
                 .expect("well formed");
         let [first, second] = &chapters[0].requirements[..] else { panic!("two requirements") };
         assert_eq!((chapters[0].title, first.level, first.text), ("One", "MUST", "do it"));
         assert!(first.is_named("a-1") && first.is_named("RFC 1 §2"));
+        assert!(first.is_named("RFC 5 MUST-1"));
         assert!(!first.is_named("RFC 3") && !first.is_named("b-2"));
         assert!(!first.is_named("RFC 4 §5") && !second.is_named("RFC 4 §5"), "either could be meant");
         assert_eq!((first.left_out, second.left_out), (None, Some("later")));

@@ -241,7 +241,7 @@ fn cube_root(number: u64) -> u32 {
     root as u32
 }
 
-/// `HyStart++` [RFC 9406]: round trips that become longer say that a queue builds up, before it overflows.
+/// [9406-1] `HyStart++` [RFC 9406]: round trips that become longer say that a queue builds up, before it overflows.
 ///
 /// A round is as many acknowledged bytes as were on the way when it began. The words and notes of the window are its
 /// state as long as the threshold is not set.

@@ -149,7 +149,7 @@ const _: () = assert!(size_of::<CongestionWindow>() <= 40);
 
 impl CongestionWindow {
     /// The window of a connection that begins, of `initial_segments` segments (1 to 63), or of as many bytes as that
-    /// number of segments of 1,460 bytes has, but at least two segments [RFC 6928 §2].
+    /// number of segments of 1,460 bytes has, but at least two segments [5681-1, RFC 6928 §2].
     pub fn new(segment: u16, initial_segments: u8) -> Self {
         let segment = segment.max(1);
         let mut made = Self {
@@ -261,7 +261,7 @@ impl CongestionWindow {
     }
 
     /// After an idle time longer than the retransmission timer the window is no larger than at the start, because
-    /// nothing is known of the path any more [RFC 5681 §4.1].
+    /// nothing is known of the path any more [5681-10].
     pub fn restart(&mut self, idle: u32, rto: u32) {
         if idle > rto {
             self.window = self.window.min(self.initial_window());

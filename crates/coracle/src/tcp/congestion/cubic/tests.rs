@@ -268,7 +268,7 @@ fn rounds(window: &mut CongestionWindow, count: u32, rtt: u32) {
     }
 }
 
-/// [9406]
+/// [9406-1]
 #[test]
 fn the_first_slow_start_doubles_while_round_trips_stay_short() {
     let mut window = CongestionWindow::new(MSS, 10);
@@ -276,7 +276,7 @@ fn the_first_slow_start_doubles_while_round_trips_stay_short() {
     assert_eq!((window.window, window.threshold), (320 * SEGMENT, u32::MAX));
 }
 
-/// [9406] An eighth of 80 ms more is the sign; then a quarter of the growth for five rounds.
+/// [9406-1] An eighth of 80 ms more is the sign; then a quarter of the growth for five rounds.
 #[test]
 fn longer_round_trips_slow_the_growth_down_and_end_slow_start() {
     let mut window = CongestionWindow::new(MSS, 10);
@@ -300,7 +300,7 @@ fn longer_round_trips_slow_the_growth_down_and_end_slow_start() {
     assert_eq!(curve.max, window.threshold);
 }
 
-/// [9406] The longer time was another flow's burst.
+/// [9406-1] The longer time was another flow's burst.
 #[test]
 fn shorter_round_trips_again_let_it_grow_on() {
     let mut window = CongestionWindow::new(MSS, 10);
@@ -314,7 +314,7 @@ fn shorter_round_trips_again_let_it_grow_on() {
     assert_eq!(window.window, 2 * before);
 }
 
-/// [9406] Eight segments at most for one acknowledgment.
+/// [9406-1] Eight segments at most for one acknowledgment.
 #[test]
 fn one_acknowledgment_of_very_much_adds_eight_segments() {
     let mut window = CongestionWindow::new(MSS, 40);
