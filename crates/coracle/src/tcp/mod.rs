@@ -7,6 +7,8 @@ mod cookie;
 mod ecn;
 mod flow;
 mod isn;
+mod loss;
+
 mod ports;
 mod reassembly;
 mod rtt;
