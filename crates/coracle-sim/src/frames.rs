@@ -16,6 +16,7 @@ use coracle::wire::arp::{self, ArpPacket};
 use coracle::wire::ethernet::{EthernetHeader, HEADER_LEN, Tci, VLAN_TAG_LEN, VlanTag};
 use coracle::wire::icmpv4;
 use coracle::wire::ipv4::{Ipv4Fields, MAX_HEADER_LEN, write_header_with_options};
+use coracle::wire::tcp::{self, TcpFields, TcpOptions};
 use coracle::wire::udp::{HEADER_LEN as UDP_LEN, UdpHeader};
 
 use crate::repair::repair_ipv4;
@@ -111,6 +112,20 @@ pub fn icmp(kind: u8, code: u8, rest: [u8; 4], data: &[u8]) -> Vec<u8> {
     let mut header = [0; icmpv4::HEADER_LEN];
     icmpv4::write(&mut header, kind, code, rest);
     [&header[..], data].concat()
+}
+
+/// A TCP segment with these options, whose length need not be in `fields`; its checksum is made right when it is put into
+/// a packet.
+pub fn tcp(fields: &TcpFields, options: &TcpOptions, data: &[u8]) -> Vec<u8> {
+    let options_len = tcp::options_len(options);
+    let mut segment = vec![0; tcp::HEADER_LEN + options_len];
+    let fields = TcpFields { header_len: segment.len(), ..*fields };
+    if let Some((header, behind)) = segment.split_first_chunk_mut() {
+        tcp::write_header(header, &fields);
+        tcp::write_options(behind, options);
+    }
+    segment.extend(data);
+    segment
 }
 
 /// A UDP datagram, with a checksum that is made right when it is put into a packet.

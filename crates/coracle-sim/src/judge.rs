@@ -7,8 +7,8 @@
 use std::net::Ipv4Addr;
 
 use etherparse::{
-    ArpPacketSlice, Icmpv4Slice, IpNumber, Ipv4Slice, LinkSlice, NetSlice, SlicedPacket, TransportSlice,
-    UdpSlice,
+    ArpPacketSlice, Icmpv4Slice, IpNumber, Ipv4Slice, LinkSlice, NetSlice, SlicedPacket, TcpOptionElement,
+    TcpOptionReadError, TcpSlice, TransportSlice, UdpSlice,
 };
 
 use crate::pcap::LinkType;
@@ -76,6 +76,7 @@ fn check_ipv4(
     let (source, destination) = (source, header.destination_addr());
     match transport {
         Some(TransportSlice::Icmpv4(icmp)) => check_icmp(icmp),
+        Some(TransportSlice::Tcp(tcp)) => check_tcp(tcp, source, destination),
         Some(TransportSlice::Udp(udp)) => check_udp(udp, payload, source, destination),
         None if header.protocol() == IpNumber(136) => check_udp_lite(payload, source, destination),
         _ => Ok(()),
@@ -93,6 +94,36 @@ fn check_icmp(icmp: &Icmpv4Slice<'_>) -> Result<(), String> {
         let about_error =
             about_icmp && quoted.first().is_none_or(|&kind| matches!(kind, 3 | 4 | 5 | 11 | 12));
         ensure(!about_error, "an ICMP error about an ICMP error")?;
+    }
+    Ok(())
+}
+
+fn check_tcp(tcp: &TcpSlice<'_>, source: Ipv4Addr, destination: Ipv4Addr) -> Result<(), String> {
+    let right = tcp.calc_checksum_ipv4(source.octets(), destination.octets());
+    let right = right.map_err(|error| error.to_string())?;
+    ensure(tcp.checksum() == right, "a wrong TCP checksum")?;
+    ensure(tcp.header_slice()[12] & 0x0e == 0, "reserved bits of TCP that are set")?;
+    let (syn, rst, ack) = (tcp.syn(), tcp.rst(), tcp.ack());
+    ensure(!(syn && (tcp.fin() || rst)), "a SYN that ends the connection too")?;
+    ensure(syn || rst || ack, "a segment of a connection without ACK")?;
+    ensure(ack || tcp.acknowledgment_number() == 0, "an acknowledgment number without ACK")?;
+    ensure(tcp.urg() || tcp.urgent_pointer() == 0, "an urgent pointer without URG")?;
+    for option in tcp.options_iterator() {
+        use TcpOptionElement::{
+            MaximumSegmentSize, SelectiveAcknowledgement, SelectiveAcknowledgementPermitted, WindowScale,
+        };
+        let option = match option {
+            // The user timeout, which this decoder does not know; it is the last but for blocks.
+            Err(TcpOptionReadError::UnknownId(28)) => break,
+            option => option.map_err(|error| error.to_string())?,
+        };
+        match option {
+            MaximumSegmentSize(_) => ensure(syn, "an MSS option without SYN")?,
+            WindowScale(shift) => ensure(syn && shift <= 14, "a window scale without SYN, or above 14")?,
+            SelectiveAcknowledgementPermitted => ensure(syn, "SACK permitted without SYN")?,
+            SelectiveAcknowledgement(..) => ensure(ack && !syn, "SACK where nothing is acknowledged")?,
+            _ => {}
+        }
     }
     Ok(())
 }

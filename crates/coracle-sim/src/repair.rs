@@ -6,7 +6,8 @@ use coracle::wire::ipv4::protocol;
 
 use crate::pcap::LinkType;
 
-/// Makes every checksum of a frame right, as far as the frame goes: IPv4, ICMP, UDP and UDP-Lite, behind VLAN tags too.
+/// Makes every checksum of a frame right, as far as the frame goes: IPv4, ICMP, TCP, UDP and UDP-Lite, behind VLAN
+/// tags too.
 ///
 /// A frame whose lengths contradict each other gets the checksum that a receiver would look for, over the bytes that
 /// are there. A UDP checksum of zero (none) stays, and so does what lies beyond a packet's end.
@@ -57,6 +58,11 @@ pub fn repair_ipv4(packet: &mut [u8]) {
             put(payload, 2, 0);
             let sum = Sum::new().add_bytes(payload).finish();
             put(payload, 2, sum);
+        }
+        protocol::TCP if payload.len() >= 18 => {
+            put(payload, 16, 0);
+            let sum = pseudo_v4(source, destination, number, len).add_bytes(payload).finish();
+            put(payload, 16, sum);
         }
         protocol::UDP if payload.len() >= 8 && payload[6..8] != [0, 0] => {
             let covered = u16::from_be_bytes([payload[4], payload[5]]);

@@ -237,10 +237,20 @@ fn change_options(frame: &mut Vec<u8>, layers: &mut [Layer], mutation: &Mutation
         _ => return,
     }
     let before = frame.len();
-    if (rules.replace)(frame, at, &options.concat()) {
-        for inner in &mut layers[layer + 1..] {
-            if inner.at >= at + area.end {
-                inner.at = inner.at + frame.len() - before;
+    if !(rules.replace)(frame, at, &options.concat()) {
+        return;
+    }
+    for inner in &mut layers[layer + 1..] {
+        if inner.at >= at + area.end {
+            inner.at = inner.at + frame.len() - before;
+        }
+    }
+    let more = (frame.len() as u32).wrapping_sub(before as u32);
+    for outer in &layers[..=layer] {
+        let header = &mut frame[outer.at..];
+        for field in outer.table.fields.iter().filter(|field| field.role == Role::Total) {
+            if let Some(total) = field.get(header) {
+                field.set(header, total.wrapping_add(more));
             }
         }
     }

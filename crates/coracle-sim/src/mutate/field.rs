@@ -9,9 +9,16 @@ pub enum Role {
     Value,
     /// The length of something.
     Length,
+    /// The length of a header and what is in it, which changes with the options of the header and of those inside.
+    Total,
+    /// A place among numbers that count modulo 2³², such as a sequence number.
+    Sequence,
     /// A checksum: never mutated and repaired at once, but damaged as a control.
     Checksum,
 }
+
+/// How far sequence numbers are moved.
+const DISTANCES: [u32; 6] = [2, 536, 0xffff, 0x1_0000, 0x4000_0000, 0x8000_0000];
 
 /// A field of a header: up to four bytes in network order, or some bits of them.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +65,20 @@ impl Field {
         self
     }
 
+    /// The same as the length of header and payload.
+    #[must_use]
+    pub const fn total(mut self) -> Self {
+        self.role = Role::Total;
+        self
+    }
+
+    /// The same as a sequence number.
+    #[must_use]
+    pub const fn sequence(mut self) -> Self {
+        self.role = Role::Sequence;
+        self
+    }
+
     /// The same as a checksum.
     #[must_use]
     pub const fn checksum(mut self) -> Self {
@@ -100,6 +121,11 @@ impl Field {
         let boundary = self.max() / 2;
         let mut values = self.edges(present);
         values.extend([1, boundary, boundary + 1, present.wrapping_mul(2) & self.max(), present / 2]);
+        if self.role == Role::Sequence {
+            // A segment, a window and half of the numbers away, on both sides.
+            values.extend(DISTANCES.map(|by| present.wrapping_add(by)));
+            values.extend(DISTANCES.map(|by| present.wrapping_sub(by)));
+        }
         values.extend(self.also.iter().filter(|&&value| value <= self.max()));
         values.sort_unstable();
         values.dedup();
@@ -128,8 +154,8 @@ pub struct OptionRules {
     pub area: fn(&[u8]) -> Range<usize>,
     /// The options one by one.
     pub split: fn(&[u8]) -> Vec<&[u8]>,
-    /// Puts other options into the header that begins at this place of a frame, and makes its lengths right as far as
-    /// they reach. Returns whether there was room for them.
+    /// Puts other options into the header that begins at this place of a frame, and makes the length of the header
+    /// right. Returns whether there was room for them. Lengths of a whole ([`Role::Total`]) are not its concern.
     pub replace: fn(&mut Vec<u8>, usize, &[u8]) -> bool,
 }
 

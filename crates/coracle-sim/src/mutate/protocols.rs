@@ -80,7 +80,7 @@ pub static IPV4: Table = Table {
         Field::bits("version", 0, 1, 0xf0).also(&[6]),
         Field::bits("header length", 0, 1, 0x0f).length(),
         Field::byte("type of service", 1),
-        Field::word("total length", 2).length().also(&[19, 20, 21, 28, 60]),
+        Field::word("total length", 2).total().also(&[19, 20, 21, 28, 60]),
         Field::word("identification", 4),
         Field::bits("flags", 6, 2, 0xe000).also(&[1, 2, 3, 4, 5]),
         Field::bits("fragment offset", 6, 2, 0x1fff).also(&[0x1fff, 0x1ffe, 2, 100]),
@@ -116,7 +116,7 @@ pub static IPV4: Table = Table {
             &[1, 1, 1, 0x9e],
         ],
         area: ipv4_option_area,
-        split: ipv4_options,
+        split: split_options,
         replace: ipv4_replace_options,
     }),
 };
@@ -126,7 +126,8 @@ fn ipv4_option_area(header: &[u8]) -> Range<usize> {
     20..end.clamp(20, header.len().max(20))
 }
 
-fn ipv4_options(mut options: &[u8]) -> Vec<&[u8]> {
+/// The options of an IPv4 or TCP header, which are built alike.
+pub(super) fn split_options(mut options: &[u8]) -> Vec<&[u8]> {
     let mut each = Vec::new();
     while let Some(&kind) = options.first() {
         let said = options.get(1).map_or(1, |&len| usize::from(len));
@@ -148,9 +149,6 @@ fn ipv4_replace_options(frame: &mut Vec<u8>, at: usize, options: &[u8]) -> bool 
     new.resize(padded, 0);
     frame.splice(at + area.start..at + area.end, new);
     frame[at] = frame[at] & 0xf0 | (5 + padded / 4) as u8;
-    let old = u16::from_be_bytes([frame[at + 2], frame[at + 3]]);
-    let total = old.wrapping_add(padded as u16).wrapping_sub(area.len() as u16);
-    frame[at + 2..at + 4].copy_from_slice(&total.to_be_bytes());
     true
 }
 
@@ -268,7 +266,7 @@ fn seed(name: &'static str, number: u8, payload: &[u8], inner: &[(usize, &'stati
     seed_of(name, &Ipv4::new(PEER, ADDRESS), number, payload, inner)
 }
 
-fn seed_of(
+pub(super) fn seed_of(
     name: &'static str,
     header: &Ipv4,
     number: u8,
