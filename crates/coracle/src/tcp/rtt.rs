@@ -245,6 +245,17 @@ mod tests {
         assert!(one.variation().abs_diff(many.variation()) < 5_000, "{one:?} {many:?}");
     }
 
+    /// Small steps are rounded both ways, so that many of them do not wear the estimate down.
+    #[test]
+    fn a_steady_jitter_stays_in_the_variation() {
+        let mut rtt = sampled(&[100_000]);
+        for _ in 0..5_000 {
+            rtt.sample(150_000, 64, 0, LIMITS);
+            rtt.sample(50_000, 64, 0, LIMITS);
+        }
+        assert!(rtt.smoothed().abs_diff(100_000) < 500 && rtt.variation().abs_diff(50_000) < 500, "{rtt:?}");
+    }
+
     #[test]
     fn the_shortest_time_is_forgotten_after_five_minutes() {
         let mut rtt = Rtt::new(1_000_000);

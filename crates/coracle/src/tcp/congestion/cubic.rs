@@ -131,23 +131,24 @@ impl CongestionControl for Cubic {
 
     #[inline]
     fn acknowledged(&self, window: &mut CongestionWindow, ack: &AckSample) {
+        if !ack.window_limited {
+            if window.threshold != u32::MAX {
+                // [9438-7] The curve is laid anew when the window is in use again, so the time until then does not
+                // count.
+                window.notes &= !RUNNING;
+            }
+            return;
+        }
         let mut rest = ack.acked;
         if window.in_slow_start() {
             rest = if window.threshold == u32::MAX {
                 HyStart::acknowledged(window, ack)
-            } else if ack.window_limited {
-                window.slow_start(rest, LIMIT)
             } else {
-                0
+                window.slow_start(rest, LIMIT)
             };
             if rest == 0 {
                 return;
             }
-        }
-        if !ack.window_limited {
-            // [9438-7] The curve is laid anew when the window is in use again, so the time until then does not count.
-            window.notes &= !RUNNING;
-            return;
         }
         let mut curve = Curve::load(window);
         if window.notes & RUNNING == 0 {
@@ -295,10 +296,8 @@ impl HyStart {
             return ack.acked;
         }
         state.judge();
-        if ack.window_limited {
-            let step = ack.acked.min(FIRST_LIMIT * u32::from(window.segment));
-            window.grow(if state.slow_rounds > 0 { step / SLOW_DIVISOR } else { step });
-        }
+        let step = ack.acked.min(FIRST_LIMIT * u32::from(window.segment));
+        window.grow(if state.slow_rounds > 0 { step / SLOW_DIVISOR } else { step });
         state.store(window);
         0
     }

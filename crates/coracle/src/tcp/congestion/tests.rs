@@ -70,6 +70,10 @@ fn congestion_avoidance_adds_one_segment_for_each_window() {
     }
     NEW_RENO.acknowledged(&mut window, &ack(MSS, 10 * MSS));
     assert_eq!(window.window, 11 * MSS);
+    for _ in 0..10 {
+        NEW_RENO.acknowledged(&mut window, &ack(MSS, 11 * MSS));
+        assert_eq!(window.window, 11 * MSS);
+    }
     NEW_RENO.acknowledged(&mut window, &ack(1_000 * MSS, 11 * MSS));
     assert_eq!(window.window, 12 * MSS, "one segment for one acknowledgment");
 }

@@ -157,6 +157,10 @@ fn a_loss_below_the_old_maximum_gives_up_a_share() {
     let sample = path.sample(0);
     CUBIC.congested(&mut path.window, &sample);
     assert_eq!(Curve::load(&path.window).max, 70 * SEGMENT * 17 / 20);
+    // Just at the old maximum nothing is given up.
+    path.window.window = 70 * SEGMENT * 17 / 20;
+    CUBIC.congested(&mut path.window, &sample);
+    assert_eq!(Curve::load(&path.window).max, 70 * SEGMENT * 17 / 20);
 }
 
 /// [9438-3] Over a short path, where the cube hardly grows: α segments a window up to the old one, then one.
@@ -205,14 +209,18 @@ fn time_without_enough_to_send_does_not_count() {
     let unused = AckSample { window_limited: false, ..path.sample(2) };
     CUBIC.acknowledged(&mut path.window, &unused);
     path.now += 100_000_000;
-    path.acknowledge(2);
+    for _ in 0..10 {
+        path.acknowledge(2);
+    }
     assert!(path.window.window - before < SEGMENT, "{} {before}", path.window.window);
 
     path.run(1);
     let before = path.window.window;
     CUBIC.idle(&mut path.window, 100_000_000, u32::MAX);
     path.now += 100_000_000;
-    path.acknowledge(2);
+    for _ in 0..10 {
+        path.acknowledge(2);
+    }
     assert!(path.window.window - before < SEGMENT, "{} {before}", path.window.window);
 }
 
@@ -243,6 +251,8 @@ fn an_undone_loss_does_not_move_the_curve() {
         path.run(before);
         let sample = path.sample(0);
         CUBIC.congested(&mut path.window, &sample);
+        CUBIC.recovered(&mut path.window, &sample);
+        path.acknowledge(2);
         CUBIC.undo(&mut path.window);
         let worst = path.run(4);
         assert!(worst < 0.02, "after {before} s: {worst}");
@@ -298,6 +308,51 @@ fn longer_round_trips_slow_the_growth_down_and_end_slow_start() {
     // Congestion avoidance, with the curve flat where slow start ended.
     let curve = Curve::load(&window);
     assert_eq!(curve.max, window.threshold);
+}
+
+/// [9406-1] A few long round trips are not enough.
+#[test]
+fn fewer_than_eight_samples_say_nothing() {
+    let mut window = CongestionWindow::new(MSS, 20);
+    rounds(&mut window, 2, 80_000);
+    let sample =
+        AckSample { acked: SEGMENT, in_flight: window.window, window_limited: true, ..AckSample::default() };
+    for _ in 0..7 {
+        CUBIC.acknowledged(&mut window, &AckSample { rtt: Some(200_000), ..sample });
+    }
+    for _ in 0..20 {
+        CUBIC.acknowledged(&mut window, &sample);
+    }
+    assert_eq!(HyStart::load(&window).slow_rounds, 0);
+    CUBIC.acknowledged(&mut window, &AckSample { rtt: Some(200_000), ..sample });
+    assert_eq!(HyStart::load(&window).slow_rounds, 1);
+}
+
+/// What the first slow start has noted is nothing to the curve that comes after it.
+#[test]
+fn the_curve_begins_afresh_after_the_first_slow_start() {
+    let now = 3_000_000_000;
+    for reduce in [Cubic::congested as fn(&Cubic, &mut CongestionWindow, &AckSample), Cubic::timed_out] {
+        let mut window = CongestionWindow::new(MSS, 20);
+        let sample = AckSample {
+            now,
+            acked: SEGMENT,
+            in_flight: window.window,
+            window_limited: true,
+            ..AckSample::default()
+        };
+        for _ in 0..7 {
+            CUBIC.acknowledged(&mut window, &AckSample { rtt: Some(50_000), ..sample });
+        }
+        reduce(&CUBIC, &mut window, &sample);
+        CUBIC.recovered(&mut window, &sample);
+        while window.in_slow_start() {
+            CUBIC.acknowledged(&mut window, &sample);
+        }
+        CUBIC.acknowledged(&mut window, &sample);
+        let away = now.abs_diff(Curve::load(&window).origin);
+        assert!(away < 5_000_000, "{away}");
+    }
 }
 
 /// [9406-1] The longer time was another flow's burst.
