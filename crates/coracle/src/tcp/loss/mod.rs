@@ -221,6 +221,18 @@ impl Loss {
         }
     }
 
+    /// The path takes no segments as long as some in flight: all longer ones are lost, but congestion is not the cause
+    /// [RFC 1191 §6.5]. `segment` is the most data that one may have now.
+    pub(crate) fn mtu_lowered(&mut self, pool: &mut Segments, segment: u16) {
+        let mut id = self.first;
+        while id != NONE {
+            if pool.record(id).len > u32::from(segment) {
+                self.mark_lost(pool, id);
+            }
+            id = self.after(pool, id);
+        }
+    }
+
     /// Gives all records back, and forgets everything.
     pub(crate) fn clear(&mut self, pool: &mut Segments) {
         while self.first != NONE {
@@ -259,7 +271,10 @@ impl Loss {
         if self.flags.any(Flags::SACK) || self.sacked == 0 {
             return self.pipe;
         }
-        self.pipe.saturating_sub(u32::from(self.sacked) * u32::from(segment))
+        // [5681-7] Limited transmit: two segments before recovery.
+        let counted =
+            if self.phase == Phase::Recovery { self.sacked } else { self.sacked.min(DUP_THRESH - 1) };
+        self.pipe.saturating_sub(u32::from(counted) * u32::from(segment))
     }
 
     /// Takes a record out of flight, or from among the lost.

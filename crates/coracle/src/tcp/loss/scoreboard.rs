@@ -6,7 +6,7 @@
 use super::ack::Delivery;
 use super::segments::By;
 use super::types::{AckInput, Phase};
-use super::{Loss, RecordFlags, Segments};
+use super::{DUP_THRESH, Loss, RecordFlags, Segments};
 use crate::table::NONE;
 use crate::tcp::sequence::Seq;
 
@@ -58,12 +58,18 @@ impl Loss {
             } else {
                 0
             };
-        } else if input.duplicate && self.phase != Phase::Timeout {
-            // More of them than segments in flight is no delivery.
-            if u32::from(self.sacked) * u32::from(segment) < input.nxt.since(input.una) {
+        } else if input.duplicate {
+            // A peer may send more of them than it received segments. Before recovery three are enough, within it those
+            // of one window; after a timeout they answer to what was sent needlessly.
+            let counts = match self.phase {
+                Phase::Open | Phase::Reduced => self.sacked < DUP_THRESH,
+                Phase::Recovery => self.delivered < self.flight,
+                Phase::Timeout => false,
+            };
+            if counts {
+                self.sacked = self.sacked.saturating_add(1);
                 to.delivered = u32::from(segment);
             }
-            self.sacked = self.sacked.saturating_add(1);
         }
     }
 

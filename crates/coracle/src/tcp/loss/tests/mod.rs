@@ -1,6 +1,7 @@
 //! The rules of loss detection, one by one, from the sender's view: what an acknowledgment says, and what may leave then.
 
 mod plain;
+mod recovery;
 mod sack;
 
 use std::vec;
@@ -14,7 +15,7 @@ use crate::tcp::congestion::{CongestionControl, NEW_RENO};
 use crate::tcp::rtt::{RtoLimits, Rtt};
 
 pub(super) const MSS: u32 = 1_000;
-pub(super) const LIMITS: RtoLimits = RtoLimits { min: 200_000, max: 60_000_000 };
+pub(super) const LIMITS: RtoLimits = RtoLimits { min: 300_000, max: 60_000_000 };
 /// Near the wrap, so that every test crosses it.
 pub(super) const BEGIN: Seq = Seq(0_u32.wrapping_sub(4_500));
 
@@ -199,6 +200,19 @@ impl Sender {
     pub(super) fn check(&self) {
         check(&self.loss, &self.pool, self.una, self.nxt);
     }
+}
+
+/// A sender that has measured a round trip of 100 ms and has a window of 20 segments, with `segments` in flight since now;
+/// their numbers begin with 10.
+pub(super) fn measured_with(sack: bool, segments: u32) -> Sender {
+    let mut sender = Sender::new(sack);
+    sender.send(10);
+    sender.wait(100);
+    for number in 1..=10 {
+        sender.ack(number, &[]);
+    }
+    sender.send(segments);
+    sender
 }
 
 /// Checks that the lists hold what they should, and that the counts are those of the lists.
