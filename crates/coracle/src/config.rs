@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::tcp::TcpConfig;
+
 /// How many of each thing a stack holds. Everything is allotted when the stack is made; a full table is
 /// [`Error::Memory`](crate::Error::Memory), never a panic.
 ///
@@ -19,6 +21,16 @@ pub struct Limits {
     pub udp: usize,
     /// Raw IP control blocks.
     pub raw: usize,
+    /// TCP connections, and control blocks that are to become some. lwIP: `MEMP_NUM_TCP_PCB`.
+    pub tcp: usize,
+    /// TCP listeners. lwIP: `MEMP_NUM_TCP_PCB_LISTEN`.
+    pub tcp_listeners: usize,
+    /// TCP segments in flight, of all connections. lwIP: `MEMP_NUM_TCP_SEG`.
+    pub tcp_segments: usize,
+    /// Ranges of TCP data that came before their time, of all connections.
+    pub tcp_held: usize,
+    /// TCP connections in TIME-WAIT; when there are more, the oldest go.
+    pub tcp_time_wait: usize,
     /// Neighbours (ARP entries) of all interfaces.
     pub neighbours: usize,
     /// Routes set by the owner; those that follow from the addresses of interfaces are not counted.
@@ -32,14 +44,32 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For a small device: about 4 KB of tables.
-    pub const SMALL: Self =
-        Self { netifs: 2, udp: 4, raw: 2, neighbours: 8, routes: 2, groups: 4, timeouts: 4, listeners: 2 };
+    /// For a small device: about 8 KB of tables.
+    pub const SMALL: Self = Self {
+        netifs: 2,
+        udp: 4,
+        raw: 2,
+        tcp: 5,
+        tcp_listeners: 4,
+        tcp_segments: 32,
+        tcp_held: 8,
+        tcp_time_wait: 8,
+        neighbours: 8,
+        routes: 2,
+        groups: 4,
+        timeouts: 4,
+        listeners: 2,
+    };
     /// For a hosted program.
     pub const HOST: Self = Self {
         netifs: 16,
         udp: 1_024,
         raw: 64,
+        tcp: 1_024,
+        tcp_listeners: 64,
+        tcp_segments: 16_384,
+        tcp_held: 4_096,
+        tcp_time_wait: 4_096,
         neighbours: 1_024,
         routes: 256,
         groups: 256,
@@ -93,6 +123,8 @@ pub struct Config {
     pub neighbour_retry: Duration,
     /// Requests for a neighbour before it counts as unreachable. lwIP: `ARP_MAXPENDING`.
     pub neighbour_attempts: u8,
+    /// How TCP behaves.
+    pub tcp: TcpConfig,
 }
 
 impl Config {
@@ -113,6 +145,7 @@ impl Config {
             neighbour_refresh: Duration::from_secs(30),
             neighbour_retry: Duration::from_secs(1),
             neighbour_attempts: 5,
+            tcp: TcpConfig::HOST,
         }
     }
 }

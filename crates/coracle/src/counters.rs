@@ -154,6 +154,77 @@ pub struct UdpCounters {
     pub send_failed: u32,
 }
 
+/// Counters of TCP; the names follow TCP-MIB [RFC 4022] where it has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpCounters {
+    /// Segments received, wrong ones included.
+    pub segments_received: u32,
+    /// Segments with data or FIN sent for the first time.
+    pub segments_sent: u32,
+    /// Segments sent again.
+    pub retransmitted: u32,
+    /// Connections that we opened.
+    pub active_opens: u32,
+    /// Connections that peers opened.
+    pub passive_opens: u32,
+    /// Connections that came to stand.
+    pub opened: u32,
+    /// Connections that passed into TIME-WAIT.
+    pub time_waits: u32,
+    /// Connections that a peer reset.
+    pub resets_received: u32,
+    /// RST segments sent.
+    pub resets_sent: u32,
+    /// RST segments not sent, as there were too many of late.
+    pub resets_limited: u32,
+    /// Retransmission timeouts.
+    pub timeouts: u32,
+    /// Probes of what was sent last [RFC 8985 §7].
+    pub tail_probes: u32,
+    /// Probes of a closed window.
+    pub window_probes: u32,
+    /// Probes of a silent peer.
+    pub keep_alives: u32,
+    /// Acknowledgments sent because something looked wrong [RFC 5961].
+    pub challenges_sent: u32,
+    /// The same, not sent, as there were too many of late.
+    pub challenges_limited: u32,
+    /// Segments that came before their time.
+    pub out_of_order: u32,
+    /// SYNs answered with a cookie.
+    pub cookies_sent: u32,
+    /// Connections made of a cookie.
+    pub cookies_returned: u32,
+    /// Connections that gave way to others.
+    pub sacrificed: u32,
+    /// Paths that turned out to take less.
+    pub path_mtu_lowered: u32,
+    /// Dropped: a header that is not one.
+    pub malformed: u32,
+    /// Dropped: wrong checksum.
+    pub bad_checksum: u32,
+    /// Dropped: broadcast or multicast.
+    pub not_unicast: u32,
+    /// Dropped: outside of the window.
+    pub out_of_window: u32,
+    /// Dropped: a timestamp older than the latest [RFC 7323 §5].
+    pub old_timestamp: u32,
+    /// Dropped: an acknowledgment of what was never sent, or of long ago.
+    pub bad_acknowledgment: u32,
+    /// Nobody has the port.
+    pub no_port: u32,
+    /// SYNs, or connections of cookies, for which the backlog had no room.
+    pub backlog_full: u32,
+    /// SYNs for which there was no control block.
+    pub no_memory_for_syn: u32,
+    /// Writes refused: the send buffer or queue was full.
+    pub write_refused: u32,
+    /// Not done at once for lack of memory; it is tried again.
+    pub memory: u32,
+    /// Segments without a connection that could not be sent.
+    pub send_failed: u32,
+}
+
 /// Counters of raw IP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RawCounters {
@@ -182,6 +253,8 @@ pub struct Counters {
     pub udp: UdpCounters,
     /// UDP-Lite.
     pub udp_lite: UdpCounters,
+    /// TCP.
+    pub tcp: TcpCounters,
     /// Raw IP.
     pub raw: RawCounters,
 }

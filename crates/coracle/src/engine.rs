@@ -20,19 +20,34 @@ use crate::netif::{Checksums, Interface, Medium, NetifHandle};
 use crate::random::{HashKey, Identification, Random};
 use crate::raw::RawTable;
 use crate::table::{Index, Key, Slots};
+use crate::tcp::{Ports, TcpTable};
 use crate::time::{Instant, Wheel};
 use crate::udp::UdpTable;
 
-/// Which timer of the wheel is whose: application timers first, then one for each neighbour.
+/// Which timer of the wheel is whose: application timers first, then one for each neighbour, one for each
+/// connection, one for TIME-WAIT.
 #[derive(Clone, Copy)]
 pub(crate) struct Timers {
     timeouts: usize,
+    neighbours: usize,
+    tcp: usize,
 }
 
 impl Timers {
     #[inline]
     pub(crate) fn neighbour(self, position: usize) -> usize {
         self.timeouts + position
+    }
+
+    #[inline]
+    pub(crate) fn tcp(self, position: usize) -> usize {
+        self.timeouts + self.neighbours + position
+    }
+
+    /// The one timer of all connections in TIME-WAIT.
+    #[inline]
+    pub(crate) fn time_wait(self) -> usize {
+        self.timeouts + self.neighbours + self.tcp
     }
 }
 
@@ -65,6 +80,9 @@ pub(crate) struct Engine {
     pub(crate) neighbours: Neighbours,
     pub(crate) udp: UdpTable,
     pub(crate) raw: RawTable,
+    pub(crate) tcp: TcpTable,
+    /// Ports for connections that we open.
+    pub(crate) ports: Ports,
     pub(crate) icmp_errors: RateLimit,
     /// IP packets that we sent to ourselves, marked with their interface.
     pub(crate) looped: PbufQueue,
@@ -101,7 +119,12 @@ impl Engine {
         let mut random = Random::new(&config.seed);
         let hash_key = HashKey::new(&mut random);
         let identification = Identification::new(&mut random);
-        let timers = limits.timeouts.checked_add(limits.neighbours).ok_or(Error::Memory)?;
+        let ports = Ports::new(&mut random);
+        let tcp = TcpTable::new(arena, limits, &config, &mut random)?;
+        let timers =
+            Timers { timeouts: limits.timeouts, neighbours: limits.neighbours, tcp: tcp.slots.capacity() };
+        let count =
+            timers.timeouts.checked_add(timers.neighbours).and_then(|sum| sum.checked_add(timers.tcp + 1));
         Ok(Self {
             memory,
             counters: Counters::default(),
@@ -109,8 +132,8 @@ impl Engine {
             random,
             hash_key,
             identification,
-            wheel: Wheel::new(arena, timers)?,
-            timers: Timers { timeouts: limits.timeouts },
+            wheel: Wheel::new(arena, count.ok_or(Error::Memory)?)?,
+            timers,
             timeouts: Slots::new(arena, limits.timeouts)?,
             netifs: Slots::new(arena, limits.netifs)?,
             addresses: Index::new(arena, limits.netifs)?,
@@ -124,7 +147,9 @@ impl Engine {
             neighbours: Neighbours::new(arena, limits.neighbours)?,
             udp: UdpTable::new(arena, limits.udp)?,
             raw: RawTable::new(arena, limits.raw)?,
-            icmp_errors: RateLimit::new(&config),
+            tcp,
+            ports,
+            icmp_errors: RateLimit::new(config.icmp_errors_per_second, config.icmp_error_burst),
             looped: PbufQueue::new(),
             deferred: PbufQueue::new(),
             turns: 0,
@@ -198,6 +223,7 @@ impl Engine {
         self.looped.is_empty()
             && self.deferred.is_empty()
             && self.undeliverable.is_empty()
+            && self.tcp.ready.is_empty()
             && self.netifs_changed == 0
     }
 
@@ -212,6 +238,12 @@ impl Engine {
             }
         }
         if let Some(event) = self.next_undeliverable() {
+            return Some(event);
+        }
+        if self.turns > 0
+            && let Some(event) = self.tcp_next_report()
+        {
+            self.turns -= 1;
             return Some(event);
         }
         while self.turns > 0 {
@@ -245,8 +277,14 @@ impl Engine {
             if timer < self.timers.timeouts {
                 return Some(Event::Timeout { timer: timer as u32 });
             }
-            self.neighbour_timer(timer - self.timers.timeouts);
-            if let Some(event) = self.next_undeliverable() {
+            if timer < self.timers.tcp(0) {
+                self.neighbour_timer(timer - self.timers.timeouts);
+            } else if timer < self.timers.time_wait() {
+                self.tcp_timer((timer - self.timers.tcp(0)) as u32);
+            } else {
+                self.tcp_time_wait_timer();
+            }
+            if let Some(event) = self.next_undeliverable().or_else(|| self.tcp_next_report()) {
                 return Some(event);
             }
         }
@@ -274,7 +312,8 @@ impl Engine {
 
     /// When `poll` wants to be called next: now while anything waits, else at the first timer.
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
-        if self.is_idle() { self.wheel.next_deadline() } else { Some(self.now) }
+        let idle = self.is_idle() && self.tcp.output.is_empty();
+        if idle { self.wheel.next_deadline() } else { Some(self.now) }
     }
 
     /// The slot of an interface that is still there.

@@ -4,6 +4,8 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use coracle_buf::{Error, Pbuf};
 
+use crate::tcp::Report;
+
 /// What an error about a packet of ours says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IcmpErrorKind {
@@ -78,6 +80,8 @@ pub(crate) enum Event {
     UdpError { pcb: u32, to: SocketAddrV4, error: IcmpError },
     /// An error about a packet that a raw control block sent.
     RawError { pcb: u32, to: Ipv4Addr, error: IcmpError },
+    /// Something of a TCP connection.
+    Tcp { pcb: u32, report: Report },
     /// An application timer.
     Timeout { timer: u32 },
     /// An interface changed.

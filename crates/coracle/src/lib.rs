@@ -67,8 +67,8 @@ mod udp;
 #[cfg(feature = "alloc")]
 pub use api::Boxed;
 pub use api::{
-    Handler, ListenerHandle, Netif, Raw, RawHandle, RawSend, Stack, Timeout, TimeoutHandle, Udp, UdpHandle,
-    UdpSend,
+    Admission, Handler, ListenerHandle, Netif, Raw, RawHandle, RawSend, Refused, Stack, Tcp, TcpHandle,
+    TcpListener, TcpListenerHandle, Timeout, TimeoutHandle, Udp, UdpHandle, UdpSend,
 };
 pub use config::{Config, Limits};
 pub use coracle_buf as buf;
@@ -76,7 +76,9 @@ pub use coracle_buf::{Arena, Kind, Layer, Memory, MemoryLimits, Pbuf, PbufFlags,
 pub use coracle_wire as wire;
 pub use coracle_wire::MacAddr;
 pub use coracle_wire::ethernet::Tci;
-pub use counters::{ArpCounters, Counters, IcmpCounters, IpCounters, LinkCounters, RawCounters, UdpCounters};
+pub use counters::{
+    ArpCounters, Counters, IcmpCounters, IpCounters, LinkCounters, RawCounters, TcpCounters, UdpCounters,
+};
 pub use error::{Error, Rejected};
 pub use event::{IcmpError, IcmpErrorKind};
 pub use ip::{Cast, PacketInfo, Route};
@@ -84,5 +86,8 @@ pub use link::{Neighbour, NeighbourState};
 pub use netif::{
     Checksums, Hostname, Ipv4Settings, Medium, NetifConfig, NetifCounters, NetifEvent, NetifHandle, Reasons,
 };
-pub use tcp::{AckSample, CUBIC, CongestionControl, CongestionWindow, Cubic, NEW_RENO, NewReno};
+pub use tcp::{
+    AckSample, CUBIC, CongestionControl, CongestionWindow, Cubic, NEW_RENO, NewReno, Shutdown, SynCookies,
+    TcpConfig, TcpInfo, TcpState,
+};
 pub use time::Instant;

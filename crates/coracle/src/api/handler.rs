@@ -4,8 +4,9 @@ use core::net::{IpAddr, SocketAddr};
 
 use coracle_buf::Pbuf;
 
-use super::{Raw, Stack, Timeout, Udp};
-use crate::event::IcmpError;
+use super::{Admission, Raw, Refused, Stack, Tcp, TcpHandle, Timeout, Udp};
+use crate::error::Error;
+use crate::event::{IcmpError, IcmpErrorKind};
 use crate::netif::NetifEvent;
 
 /// The callbacks of an application. Every one has a default; implement those that you register for.
@@ -56,6 +57,79 @@ pub trait Handler<H = Self> {
         let _ = (raw, to, error);
     }
 
+    /// A peer asks for a connection: whether it is answered. Only a listener that asks is called
+    /// ([`TcpListener::set_ask`](super::TcpListener::set_ask)).
+    fn incoming(&mut self, tcp: &mut Tcp<'_, H>) -> Admission {
+        let _ = tcp;
+        Admission::Admit
+    }
+
+    /// A connection of a listener stands: its handler, or why there is none, and it is reset. lwIP: the callback of
+    /// `tcp_accept`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the connection from being accepted; by default nobody accepts.
+    fn accept(&mut self, tcp: &mut Tcp<'_, H>) -> Result<H, Error> {
+        let _ = tcp;
+        Err(Error::Aborted)
+    }
+
+    /// The connection that was asked for stands. lwIP: the callback of `tcp_connect`.
+    fn connected(&mut self, tcp: &mut Tcp<'_, H>) {
+        let _ = tcp;
+    }
+
+    /// Data came, in order. The window opens again by [`Tcp::recved`], now or later. lwIP: the callback of `tcp_recv`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] hands the data back: the stack keeps it and offers it again, before any newer. By default data is
+    /// dropped, and the window opened.
+    fn recv(&mut self, tcp: &mut Tcp<'_, H>, data: Pbuf) -> Result<(), Refused> {
+        // The connection may be over; then there is no window.
+        tcp.recved(data.len()).unwrap_or_default();
+        Ok(())
+    }
+
+    /// The peer closed its direction: no more data comes. lwIP: the callback of `tcp_recv`, without data. By default
+    /// the connection is closed.
+    fn finished(&mut self, tcp: &mut Tcp<'_, H>) {
+        tcp.close().unwrap_or_default();
+    }
+
+    /// This many bytes of what was written are acknowledged. lwIP: the callback of `tcp_sent`.
+    fn sent(&mut self, tcp: &mut Tcp<'_, H>, acked: usize) {
+        let _ = (tcp, acked);
+    }
+
+    /// The time set by [`Tcp::set_poll_interval`] is over, once more. lwIP: the callback of `tcp_poll`.
+    fn poll(&mut self, tcp: &mut Tcp<'_, H>) {
+        let _ = tcp;
+    }
+
+    /// More of the data is urgent, see [`Tcp::urgent_remaining`] [RFC 9293 MUST-32].
+    fn urgent(&mut self, tcp: &mut Tcp<'_, H>) {
+        let _ = tcp;
+    }
+
+    /// Something is wrong on the way to the peer, or it does not answer; the connection lives on
+    /// [RFC 9293 MUST-47].
+    fn trouble(&mut self, tcp: &mut Tcp<'_, H>, what: IcmpErrorKind) {
+        let _ = (tcp, what);
+    }
+
+    /// The connection is over by an error [RFC 9293 MUST-12]: [`Error::Reset`] by the peer, [`Error::Timeout`],
+    /// [`Error::Aborted`] as it gave way to another, or its address is gone. lwIP: the callback of `tcp_err`.
+    fn error(&mut self, stack: &mut Stack<H>, connection: TcpHandle, reason: Error) {
+        let _ = (stack, connection, reason);
+    }
+
+    /// The connection is over in good order, both sides having closed.
+    fn closed(&mut self, stack: &mut Stack<H>, connection: TcpHandle) {
+        let _ = (stack, connection);
+    }
+
     /// The time set with [`Stack::timeout`] came. Unless it calls [`Timeout::again`], the handler is dropped
     /// afterwards. lwIP: `sys_timeout_handler`.
     fn timeout(&mut self, timeout: &mut Timeout<'_, H>) {
@@ -81,7 +155,10 @@ mod boxed {
 
     use coracle_buf::Pbuf;
 
-    use super::{Handler, IcmpError, NetifEvent, Raw, Stack, Timeout, Udp};
+    use super::{
+        Admission, Error, Handler, IcmpError, IcmpErrorKind, NetifEvent, Raw, Refused, Stack, Tcp, TcpHandle,
+        Timeout, Udp,
+    };
 
     /// Any handler, behind a pointer: the handler type of a stack with applications of many types.
     ///
@@ -131,6 +208,50 @@ mod boxed {
 
         fn packet_error(&mut self, raw: &mut Raw<'_, Self>, to: IpAddr, error: IcmpError) {
             self.0.packet_error(raw, to, error);
+        }
+
+        fn incoming(&mut self, tcp: &mut Tcp<'_, Self>) -> Admission {
+            self.0.incoming(tcp)
+        }
+
+        fn accept(&mut self, tcp: &mut Tcp<'_, Self>) -> Result<Self, Error> {
+            self.0.accept(tcp)
+        }
+
+        fn connected(&mut self, tcp: &mut Tcp<'_, Self>) {
+            self.0.connected(tcp);
+        }
+
+        fn recv(&mut self, tcp: &mut Tcp<'_, Self>, data: Pbuf) -> Result<(), Refused> {
+            self.0.recv(tcp, data)
+        }
+
+        fn finished(&mut self, tcp: &mut Tcp<'_, Self>) {
+            self.0.finished(tcp);
+        }
+
+        fn sent(&mut self, tcp: &mut Tcp<'_, Self>, acked: usize) {
+            self.0.sent(tcp, acked);
+        }
+
+        fn poll(&mut self, tcp: &mut Tcp<'_, Self>) {
+            self.0.poll(tcp);
+        }
+
+        fn urgent(&mut self, tcp: &mut Tcp<'_, Self>) {
+            self.0.urgent(tcp);
+        }
+
+        fn trouble(&mut self, tcp: &mut Tcp<'_, Self>, what: IcmpErrorKind) {
+            self.0.trouble(tcp, what);
+        }
+
+        fn error(&mut self, stack: &mut Stack<Self>, connection: TcpHandle, reason: Error) {
+            self.0.error(stack, connection, reason);
+        }
+
+        fn closed(&mut self, stack: &mut Stack<Self>, connection: TcpHandle) {
+            self.0.closed(stack, connection);
         }
 
         fn timeout(&mut self, timeout: &mut Timeout<'_, Self>) {

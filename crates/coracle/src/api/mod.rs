@@ -4,6 +4,9 @@ mod handler;
 mod netif;
 mod raw;
 mod stack;
+mod tcp;
+mod tcp_calls;
+mod tcp_listener;
 mod timeout;
 mod udp;
 
@@ -13,6 +16,8 @@ pub use handler::Handler;
 pub use netif::{ListenerHandle, Netif};
 pub use raw::{Raw, RawHandle, RawSend};
 pub use stack::Stack;
+pub use tcp::{Admission, Refused, Tcp, TcpHandle};
+pub use tcp_listener::{TcpListener, TcpListenerHandle};
 pub use timeout::{Timeout, TimeoutHandle};
 pub use udp::{Udp, UdpHandle, UdpSend};
 

@@ -48,6 +48,9 @@ pub struct Stack<H> {
     pub(crate) engine: Engine,
     pub(super) udp_handlers: Table<Option<H>>,
     pub(super) raw_handlers: Table<Option<H>>,
+    pub(super) tcp_handlers: Table<Option<H>>,
+    /// The handlers of TCP listeners.
+    pub(super) door_handlers: Table<Option<H>>,
     pub(super) timeout_handlers: Table<Option<H>>,
     pub(super) listeners: Slots<Listener<H>>,
     dispatching: bool,
@@ -79,10 +82,14 @@ impl<H> Stack<H> {
     /// [`Error::Memory`] when the arena is too small; [`Error::Argument`] for limits or a configuration that no
     /// stack can have: more than 255 interfaces, an empty range of ports, a time-to-live of zero.
     pub fn new(arena: &mut Arena, limits: Limits, memory: Memory, config: Config) -> Result<Self, Error> {
+        let engine = Engine::new(arena, &limits, memory, config)?;
+        let connections = engine.tcp.slots.capacity();
         Ok(Self {
-            engine: Engine::new(arena, &limits, memory, config)?,
+            engine,
             udp_handlers: arena.table(limits.udp, |_| None)?,
             raw_handlers: arena.table(limits.raw, |_| None)?,
+            tcp_handlers: arena.table(connections, |_| None)?,
+            door_handlers: arena.table(limits.tcp_listeners, |_| None)?,
             timeout_handlers: arena.table(limits.timeouts, |_| None)?,
             listeners: Slots::new(arena, limits.listeners)?,
             dispatching: false,
@@ -110,7 +117,10 @@ impl<H> Stack<H> {
     /// The frame may still be shared (with a queue for retransmission, say): a device reads it and drops it.
     #[inline]
     pub fn transmit(&mut self, netif: NetifHandle) -> Option<Pbuf> {
-        self.engine.netifs.get_mut(netif.0)?.queue.pop_front()
+        match self.engine.netifs.get_mut(netif.0)?.queue.pop_front() {
+            None => self.engine.tcp_refill(netif),
+            frame => frame,
+        }
     }
 
     /// How many frames wait for the device of an interface.
@@ -200,6 +210,7 @@ impl<H: Handler> Stack<H> {
         if running.0.engine.has_more() {
             running.0.call_all(None, false);
         }
+        running.0.engine.tcp_flush();
         running.finish();
         Ok(())
     }
@@ -237,6 +248,7 @@ impl<H: Handler> Stack<H> {
         self.dispatching = true;
         let running = Running(self);
         running.0.call_all(None, polling);
+        running.0.engine.tcp_flush();
         running.finish();
     }
 
@@ -275,6 +287,10 @@ impl<H: Handler> Stack<H> {
             }
             Event::RawError { pcb, to, error } => {
                 self.call_raw_error(pcb, IpAddr::V4(to), error);
+                None
+            }
+            Event::Tcp { pcb, report } => {
+                self.call_tcp(pcb, report);
                 None
             }
             Event::Timeout { timer } => {

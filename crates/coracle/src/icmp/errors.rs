@@ -64,6 +64,7 @@ impl Engine {
             ttl: self.config.default_ttl,
             // Errors are network control traffic [RFC 1812 §4.3.2.5].
             tos: 0xc0,
+            dont_fragment: false,
             transport: None,
         };
         self.ipv4_send(&hop, Some(&send), message).ok()

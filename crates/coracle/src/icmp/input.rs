@@ -99,6 +99,7 @@ impl Engine {
             protocol: protocol::ICMP,
             ttl: self.config.default_ttl,
             tos: info.tos,
+            dont_fragment: false,
             transport: None,
         };
         self.ipv4_send(&hop, Some(&send), packet).ok()?;
@@ -138,6 +139,14 @@ impl Engine {
     /// Finds the control block that sent a packet, given the packet's own headers.
     fn error_to_sender(&mut self, quoted: &Quoted<'_>, error: IcmpError) -> Option<Event> {
         let (source, destination) = (quoted.header.source(), quoted.header.destination());
+        if quoted.header.protocol() == protocol::TCP
+            && let Some((from_port, to_port)) = quoted.ports()
+        {
+            let (local, remote) =
+                (SocketAddrV4::new(source, from_port), SocketAddrV4::new(destination, to_port));
+            let sequence = quoted.transport.get(4..8).and_then(|bytes| bytes.first_chunk());
+            return self.tcp_icmp_error(local, remote, sequence.copied().map(u32::from_be_bytes), error.kind);
+        }
         let event = match (quoted.header.protocol(), quoted.ports()) {
             (sent @ (protocol::UDP | protocol::UDP_LITE), Some((from_port, to_port))) => {
                 let lite = sent == protocol::UDP_LITE;

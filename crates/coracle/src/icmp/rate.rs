@@ -1,6 +1,5 @@
-//! How many ICMP errors may leave: a token bucket [RFC 1812 §4.3.2.8].
+//! How many answers to what nobody asked for may leave: a token bucket [RFC 1812 §4.3.2.8].
 
-use crate::config::Config;
 use crate::time::Instant;
 
 const MICROS: u64 = 1_000_000;
@@ -14,14 +13,10 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
-    pub(crate) fn new(config: &Config) -> Self {
-        let full = u64::from(config.icmp_error_burst) * MICROS;
-        Self {
-            microtokens: full,
-            full,
-            per_micro: u64::from(config.icmp_errors_per_second),
-            refilled: Instant::ZERO,
-        }
+    /// So many a second, and so many at once after a rest.
+    pub(crate) fn new(per_second: u16, burst: u16) -> Self {
+        let full = u64::from(burst) * MICROS;
+        Self { microtokens: full, full, per_micro: u64::from(per_second), refilled: Instant::ZERO }
     }
 
     /// Takes a token; false when there is none.
@@ -43,9 +38,7 @@ mod tests {
     use super::*;
 
     fn limit(rate: u16, burst: u16) -> RateLimit {
-        let mut config = Config::new([0; 16]);
-        (config.icmp_errors_per_second, config.icmp_error_burst) = (rate, burst);
-        RateLimit::new(&config)
+        RateLimit::new(rate, burst)
     }
 
     #[test]

@@ -237,6 +237,7 @@ impl Engine {
     pub(crate) fn ipv4_protocol(&mut self, info: &PacketInfo, packet: Pbuf) -> Option<Event> {
         match info.protocol {
             protocol::UDP | protocol::UDP_LITE => self.udp_input(info, packet),
+            protocol::TCP => self.tcp_input(info, packet),
             protocol::ICMP => self.icmp_input(info, packet),
             _ => {
                 if !self.raw.was_claimed() {

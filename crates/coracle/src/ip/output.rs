@@ -55,6 +55,8 @@ pub(crate) struct Send {
     pub(crate) protocol: u8,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
+    /// Routers must not cut it [RFC 1191].
+    pub(crate) dont_fragment: bool,
     /// The transport's header, unless the data begins with it.
     pub(crate) transport: Option<[u8; TRANSPORT_LEN]>,
 }
@@ -344,7 +346,7 @@ fn with_headers(
             tos: send.tos,
             total_len: total_len as u16,
             identification: identification.next(),
-            dont_fragment: false,
+            dont_fragment: send.dont_fragment,
             more_fragments: false,
             fragment_offset: 0,
             ttl: send.ttl,

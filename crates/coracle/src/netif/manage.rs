@@ -31,6 +31,9 @@ impl Engine {
         let slot = self.netif_slot(netif)?;
         self.netif_set_up(netif, false)?;
         self.index_address(netif, false);
+        if let Some(address) = self.netifs.get(netif.0).map(|interface| interface.ipv4.address) {
+            self.tcp_address_gone(address);
+        }
         self.forget_neighbours(slot, true);
         self.groups.forget(&self.hash_key, slot as u32);
         if self.default_netif == Some(netif) {
@@ -116,7 +119,9 @@ impl Engine {
             self.forget_neighbours(slot, false);
         }
         if old.address != settings.address {
+            self.tcp_address_gone(old.address);
             if !old.address.is_unspecified() && !settings.address.is_unspecified() {
+                self.tcp_listeners_rebind(old.address, settings.address);
                 self.udp_rebind(old.address, settings.address);
                 self.raw_rebind(old.address, settings.address);
             }

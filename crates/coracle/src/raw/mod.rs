@@ -238,6 +238,7 @@ impl Engine {
             protocol: pcb.protocol,
             ttl,
             tos: pcb.tos,
+            dont_fragment: false,
             transport: None,
         };
         let hop = *self.ipv4_route(destination, demanded)?;

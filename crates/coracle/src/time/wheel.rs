@@ -56,7 +56,7 @@ impl Wheel {
     }
 
     /// The deadline of a timer that is set.
-    #[cfg(test)]
+    #[inline]
     pub(crate) fn deadline(&self, timer: usize) -> Option<Instant> {
         let node = self.nodes.get(timer)?;
         (node.list != UNSET).then_some(node.deadline)

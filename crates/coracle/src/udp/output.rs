@@ -97,6 +97,7 @@ impl Engine {
             protocol: if pcb.flow.lite { protocol::UDP_LITE } else { protocol::UDP },
             ttl: if multicast { pcb.multicast_ttl } else { pcb.ttl },
             tos: pcb.tos,
+            dont_fragment: false,
             transport: None,
         };
         let coverage = pcb.flow.lite.then_some(pcb.coverage.sent);

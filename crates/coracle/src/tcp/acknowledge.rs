@@ -1,0 +1,111 @@
+//! Acknowledgments in: what they free, what they open, what they say is missing.
+
+use coracle_wire::tcp::{TcpFlags, TcpOptions};
+
+use super::arrive::Verdict;
+use super::conn::Conn;
+use super::loss::{AckInput, Control};
+use super::segment::Segment;
+use super::state::Flags;
+use crate::counters::count;
+
+impl Conn<'_> {
+    /// The fifth step of RFC 9293 §3.10.7.4; `Err` ends the segment's way.
+    #[inline]
+    pub(super) fn acknowledgment(&mut self, segment: &Segment, options: &TcpOptions) -> Result<(), Verdict> {
+        let pcb = &*self.pcb;
+        let ack = segment.ack;
+        // [RFC 5961 §5.2] Neither for what was never sent nor from an age long past.
+        let oldest = pcb.una - pcb.window_max;
+        if ack.after(pcb.nxt) || ack.before(oldest) {
+            count!(self.counters.bad_acknowledgment);
+            self.challenge();
+            return Err(Verdict::Live);
+        }
+        if ack.before(pcb.una) {
+            return Ok(());
+        }
+        let window = pcb.window;
+        self.update_window(segment);
+        let pcb = &*self.pcb;
+        let advanced = ack != pcb.una;
+        if !advanced && pcb.loss.is_empty() {
+            return Ok(());
+        }
+        let duplicate = !advanced && segment.span() == 0 && pcb.window == window;
+        if advanced || duplicate || options.sack.len() > 0 || segment.has(TcpFlags::ECE) {
+            self.account(segment, options, duplicate);
+        }
+        Ok(())
+    }
+
+    /// [RFC 9293 §3.10.7.4] Only a segment newer than the last one that did so changes the window.
+    #[inline]
+    fn update_window(&mut self, segment: &Segment) {
+        let pcb = &mut *self.pcb;
+        if segment.has(TcpFlags::SYN) {
+            return;
+        }
+        let newer =
+            pcb.wl1.before(segment.seq) || (pcb.wl1 == segment.seq && pcb.wl2.at_or_before(segment.ack));
+        if newer {
+            pcb.window = segment.window << pcb.send_scale;
+            pcb.window_max = pcb.window_max.max(pcb.window);
+            pcb.wl1 = segment.seq;
+            pcb.wl2 = segment.ack;
+            pcb.probes = 0;
+        }
+    }
+
+    /// Takes what is acknowledged out of what is in flight.
+    #[inline]
+    fn account(&mut self, segment: &Segment, options: &TcpOptions, duplicate: bool) {
+        let (now, ticks, echo) = (self.micros(), self.ticks(), self.echoed(options));
+        let pcb = &mut *self.pcb;
+        let input = AckInput {
+            ack: segment.ack,
+            una: pcb.una,
+            nxt: pcb.nxt,
+            sack: &options.sack,
+            duplicate,
+            ece: pcb.ecn.is_echo(segment.flags),
+            more: pcb.has_more_to_send(),
+            echo,
+            now,
+            sack_in_use: pcb.flags.has(Flags::SACK),
+        };
+        let control = Control {
+            window: &mut pcb.congestion,
+            algorithm: pcb.algorithm,
+            rtt: &mut pcb.rtt,
+            rto_limits: self.times.rto,
+        };
+        let report = pcb.loss.acknowledged(self.segments, &input, control);
+        if report.reduced {
+            pcb.ecn.reduced();
+        }
+        if segment.ack != pcb.una {
+            pcb.una = segment.ack;
+            pcb.progress_at = ticks;
+            pcb.queued = pcb.queued.saturating_sub(report.acked);
+            pcb.acked += report.acked;
+            pcb.counters.acked = pcb.counters.acked.wrapping_add(report.acked);
+            pcb.urgent_sent = pcb.urgent_sent.max(pcb.una);
+        }
+        self.arm_retransmission();
+    }
+
+    /// Sets the timer for what is in flight.
+    #[inline]
+    pub(super) fn arm_retransmission(&mut self) {
+        let pcb = &mut *self.pcb;
+        match pcb.loss.deadline(self.segments, &pcb.rtt) {
+            Some(timer) => {
+                pcb.rexmit_at = timer.at;
+                pcb.flags.clear(Flags::REXMIT_TIMER);
+                pcb.flags.set(Flags::REXMIT);
+            }
+            None => pcb.flags.clear(Flags::REXMIT),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Segments out: headers, options, checksums.
+
+use core::net::SocketAddrV4;
+
+use coracle_buf::{Error, Layer, Pbuf};
+use coracle_wire::checksum::{Sum, pseudo_v4};
+use coracle_wire::ipv4::protocol;
+use coracle_wire::tcp::{
+    CHECKSUM_OFFSET, HEADER_LEN, MAX_OPTIONS_LEN, SackBlocks, TcpFields, TcpFlags, TcpOptions, options_len,
+    write_header, write_options, write_timestamps,
+};
+
+use super::flow::Flow;
+use super::pcb::ticks;
+use super::sequence::Seq;
+use super::state::Flags;
+use crate::counters::count;
+use crate::engine::{Engine, small_pbuf};
+use crate::ip::output::{Hop, Send};
+use crate::netif::Checksums;
+
+/// The bytes of the timestamps option, padded.
+const TIMESTAMPS_LEN: usize = coracle_wire::tcp::TIMESTAMPS_LEN;
+
+/// A segment that is to leave.
+pub(super) struct Outgoing {
+    pub(super) seq: Seq,
+    pub(super) flags: TcpFlags,
+    pub(super) data: Option<Pbuf>,
+}
+
+/// A TCP header with its options.
+struct Header {
+    bytes: [u8; HEADER_LEN + MAX_OPTIONS_LEN],
+    len: usize,
+}
+
+impl Engine {
+    /// Whether the device takes another segment of a connection. Where there is no way to the peer, there is no
+    /// device to wait for either.
+    #[inline]
+    pub(super) fn tcp_has_room(&mut self, position: u32) -> bool {
+        let Some(pcb) = self.tcp.slots.at(position as usize) else { return true };
+        let (remote, netif) = (*pcb.flow.remote.ip(), pcb.netif);
+        match self.ipv4_route(remote, netif) {
+            Ok(&Hop { local: true, .. }) => self.looped.len() < self.config.backlog,
+            Ok(&Hop { netif, .. }) => self.netifs.at(netif).is_none_or(crate::netif::Interface::has_room),
+            Err(_) => true,
+        }
+    }
+
+    /// Sends a segment of a connection: with it go the acknowledgment and the window of now.
+    pub(super) fn tcp_emit(&mut self, position: u32, outgoing: Outgoing) -> Result<(), Error> {
+        let now = ticks(self.now);
+        let pcb = self.tcp.slots.at_mut(position as usize).ok_or(Error::Closed)?;
+        let Outgoing { seq, mut flags, data } = outgoing;
+        let syn = flags.contains(TcpFlags::SYN);
+        let window = if syn { pcb.receive_buffer.min(u32::from(u16::MAX)) as u16 } else { pcb.announce() };
+        let mut urgent = 0;
+        if pcb.urgent_sent.after(seq) && !syn {
+            // [RFC 9293 MUST-30]
+            flags |= TcpFlags::URG;
+            urgent = pcb.urgent_sent.since(seq).min(u32::from(u16::MAX)) as u16;
+        }
+        let mut ecn_bits = 0;
+        if pcb.ecn.is_on() && !syn {
+            let fresh = data.is_some() && seq + data.as_ref().map_or(0, |data| data.len() as u32) == pcb.nxt;
+            let (marks, bits) = if fresh { pcb.ecn.new_data() } else { (pcb.ecn.flags(), 0) };
+            flags |= marks;
+            ecn_bits = bits;
+        }
+        let acknowledges = flags.contains(TcpFlags::ACK);
+        let fields = TcpFields {
+            source_port: pcb.flow.local.port(),
+            destination_port: pcb.flow.remote.port(),
+            sequence: seq.0,
+            acknowledgment: if acknowledges { pcb.rcv_nxt.0 } else { 0 },
+            header_len: HEADER_LEN,
+            flags,
+            accurate_ecn: false,
+            window,
+            urgent_pointer: urgent,
+        };
+        let header = if syn {
+            Header::with_options(fields, &pcb.syn_options(now, acknowledges))
+        } else if pcb.held.is_empty() && pcb.duplicate.is_none() {
+            let times = (now.wrapping_add(pcb.ts_offset), pcb.ts_recent);
+            Header::plain(fields, pcb.flags.has(Flags::TIMESTAMPS).then_some(times))
+        } else {
+            let options = pcb.selective_options(now, &self.tcp.held);
+            Header::with_options(fields, &options)
+        };
+        let (flow, ttl, tos, netif) = (pcb.flow, pcb.ttl, pcb.tos | ecn_bits, pcb.netif);
+        self.tcp_send(&flow, netif, (ttl, tos), &header, data)?;
+        if acknowledges && let Some(pcb) = self.tcp.slots.at_mut(position as usize) {
+            pcb.flags.clear(Flags::ACK_NOW.union(Flags::ACK_LATER));
+            pcb.unacknowledged = 0;
+            pcb.last_ack = pcb.rcv_nxt;
+            pcb.duplicate = None;
+        }
+        Ok(())
+    }
+
+    /// Answers a segment that belongs to no connection, or to one that does not want it [RFC 9293 §3.10.7.1].
+    pub(super) fn tcp_send_reset(&mut self, flow: &Flow, seq: Seq, ack: Option<Seq>) {
+        let flags = if ack.is_some() { TcpFlags::RST | TcpFlags::ACK } else { TcpFlags::RST };
+        let fields = TcpFields {
+            source_port: flow.local.port(),
+            destination_port: flow.remote.port(),
+            sequence: seq.0,
+            acknowledgment: ack.unwrap_or_default().0,
+            flags,
+            ..TcpFields::default()
+        };
+        let header = Header::plain(fields, None);
+        match self.tcp_send(flow, None, (self.config.default_ttl, 0), &header, None) {
+            Ok(()) => count!(self.counters.tcp.resets_sent),
+            Err(_) => count!(self.counters.tcp.send_failed),
+        }
+    }
+
+    /// Sends a segment without a connection, with an acknowledgment: for TIME-WAIT.
+    pub(super) fn tcp_send_bare(
+        &mut self,
+        flow: &Flow,
+        fields: TcpFields,
+        options: &TcpOptions,
+        marks: (u8, u8),
+    ) {
+        let header = Header::with_options(fields, options);
+        if self.tcp_send(flow, None, marks, &header, None).is_err() {
+            count!(self.counters.tcp.send_failed);
+        }
+    }
+
+    /// Puts a segment together and hands it to IP.
+    fn tcp_send(
+        &mut self,
+        flow: &Flow,
+        netif: Option<crate::netif::NetifHandle>,
+        (ttl, tos): (u8, u8),
+        header: &Header,
+        data: Option<Pbuf>,
+    ) -> Result<(), Error> {
+        let hop = *self.ipv4_route(*flow.remote.ip(), netif)?;
+        let mut segment = small_pbuf(&self.memory, Layer::Ip, header.len)?;
+        let sum = hop.checksums.contains(Checksums::GENERATE_TCP).then(|| {
+            let len = header.len + data.as_ref().map_or(0, Pbuf::len);
+            let pseudo = pseudo_v4(*flow.local.ip(), *flow.remote.ip(), protocol::TCP, len as u16);
+            checksum(pseudo.add_bytes(&header.bytes[..header.len]), data.as_ref())
+        });
+        let bytes = segment.payload_mut()?;
+        bytes[..header.len].copy_from_slice(&header.bytes[..header.len]);
+        // [RFC 9293 MUST-2]
+        if let Some(sum) = sum {
+            bytes[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&sum.to_be_bytes());
+        }
+        if let Some(data) = data
+            && let Err((error, _)) = segment.cat(data)
+        {
+            return Err(error);
+        }
+        let send = Send {
+            source: *flow.local.ip(),
+            destination: *flow.remote.ip(),
+            protocol: protocol::TCP,
+            ttl,
+            tos,
+            dont_fragment: self.config.tcp.path_mtu_discovery,
+            transport: None,
+        };
+        self.ipv4_send(&hop, Some(&send), segment)?;
+        Ok(())
+    }
+
+    /// The bytes of a segment that fit the way to a peer, options not counted; and the address to speak from.
+    pub(super) fn tcp_path(
+        &mut self,
+        remote: SocketAddrV4,
+        netif: Option<crate::netif::NetifHandle>,
+    ) -> Result<(u16, core::net::Ipv4Addr), Error> {
+        let most = self.config.tcp.mss;
+        let hop = self.ipv4_route(*remote.ip(), netif)?;
+        if hop.cast != crate::ip::Cast::Unicast {
+            return Err(Error::Value);
+        }
+        if !hop.has_source() {
+            return Err(Error::Route);
+        }
+        let headers = (coracle_wire::ipv4::HEADER_LEN + HEADER_LEN) as u16;
+        Ok((hop.mtu.saturating_sub(headers).min(most), hop.source))
+    }
+}
+
+impl Header {
+    #[inline]
+    fn plain(mut fields: TcpFields, timestamps: Option<(u32, u32)>) -> Self {
+        let mut header = Self { bytes: [0; HEADER_LEN + MAX_OPTIONS_LEN], len: HEADER_LEN };
+        let (first, options) = header.bytes.split_at_mut(HEADER_LEN);
+        if let Some((value, echo)) = timestamps
+            && let Some(place) = options.first_chunk_mut::<TIMESTAMPS_LEN>()
+        {
+            write_timestamps(place, value, echo);
+            header.len += TIMESTAMPS_LEN;
+        }
+        fields.header_len = header.len;
+        if let Some(place) = first.first_chunk_mut() {
+            write_header(place, &fields);
+        }
+        header
+    }
+
+    #[cold]
+    fn with_options(fields: TcpFields, options: &TcpOptions) -> Self {
+        let mut header = Self { bytes: [0; HEADER_LEN + MAX_OPTIONS_LEN], len: HEADER_LEN };
+        header.len += options_len(options);
+        let (first, rest) = header.bytes.split_at_mut(HEADER_LEN);
+        write_options(rest, options);
+        if let Some(place) = first.first_chunk_mut() {
+            write_header(place, &TcpFields { header_len: header.len, ..fields });
+        }
+        header
+    }
+}
+
+impl super::pcb::TcpPcb {
+    /// What our SYN offers; in an answer, only what the peer offered, too.
+    fn syn_options(&self, now: u32, answer: bool) -> TcpOptions {
+        let echo = if answer { self.ts_recent } else { 0 };
+        let times = (now.wrapping_add(self.ts_offset), echo);
+        TcpOptions {
+            mss: Some(self.path_mss),
+            window_scale: self.flags.has(Flags::SCALING).then_some(self.receive_scale),
+            timestamps: self.flags.has(Flags::TIMESTAMPS).then_some(times),
+            sack_permitted: self.flags.has(Flags::SACK),
+            ..TcpOptions::default()
+        }
+    }
+
+    /// What an acknowledgment says of data that came before its time, or twice [RFC 2018 §4] [RFC 2883 §4].
+    #[cold]
+    fn selective_options(&self, now: u32, held: &super::reassembly::HeldPool) -> TcpOptions {
+        let timestamps = self.flags.has(Flags::TIMESTAMPS);
+        let mut sack = SackBlocks::new();
+        if self.flags.has(Flags::SACK) {
+            if let Some((start, end)) = self.duplicate {
+                sack.push(start.0, end.0);
+            }
+            let room = SackBlocks::MOST - usize::from(timestamps) - sack.len();
+            for (left, right) in self.held.sack_blocks(held, room).iter() {
+                sack.push(left, right);
+            }
+        }
+        let times = (now.wrapping_add(self.ts_offset), self.ts_recent);
+        TcpOptions { timestamps: timestamps.then_some(times), sack, ..TcpOptions::default() }
+    }
+}
+
+/// The checksum over header and data.
+#[inline]
+fn checksum(sum: Sum, data: Option<&Pbuf>) -> u16 {
+    match data {
+        Some(data) => crate::ip::sum::add_part(sum, data, 0, data.len()).finish(),
+        None => sum.finish(),
+    }
+}

@@ -1,0 +1,390 @@
+//! Data out: what may leave now, cut into segments as it does.
+
+use coracle_buf::{Error, Pbuf, PbufQueue};
+use coracle_wire::tcp::TcpFlags;
+
+use super::conn::Conn;
+use super::ecn::Ecn;
+use super::emit::Outgoing;
+use super::loss::{NewSegment, RecordFlags};
+use super::pcb::TcpPcb;
+use super::state::{Flags, TcpState};
+use crate::counters::count;
+use crate::engine::Engine;
+use crate::netif::NetifHandle;
+
+/// After a failure for lack of memory the next attempt comes after this many microseconds.
+const MEMORY_RETRY: u32 = 20_000;
+
+/// After so many lost SYNs ECN is no longer offered: something on the way may drop those that do [RFC 3168 §6.1.1.1].
+const ECN_TRIES: u8 = 2;
+
+/// What leaves next.
+enum Next {
+    /// What is in flight, and taken to be lost.
+    Again(u32),
+    /// This many new bytes, and our FIN behind them or not.
+    New { len: u32, fin: bool },
+    /// Nothing for now.
+    Nothing,
+}
+
+/// Why sending stopped.
+enum Stop {
+    /// There is nothing that may leave.
+    Done,
+    /// The device is full.
+    Device,
+    /// There is no memory.
+    Memory,
+}
+
+impl Engine {
+    /// Sends what a connection may send, and the acknowledgment that it owes.
+    pub(crate) fn tcp_output(&mut self, position: u32) {
+        let stop = loop {
+            match self.tcp_send_next(position) {
+                Ok(()) => {}
+                Err(stop) => break stop,
+            }
+        };
+        let stop = match stop {
+            Stop::Done => self.tcp_send_owed(position),
+            stop => stop,
+        };
+        match stop {
+            Stop::Device => self.tcp.blocked.add(position),
+            Stop::Memory => self.tcp_retry_later(position),
+            Stop::Done => {}
+        }
+        if let Some(mut conn) = self.tcp_conn(position) {
+            conn.watch_window();
+        }
+        self.tcp_rearm(position);
+    }
+
+    /// Sends what connections have to send.
+    #[inline]
+    pub(crate) fn tcp_flush(&mut self) {
+        if !self.tcp.output.is_empty() {
+            self.tcp_flush_all();
+        }
+    }
+
+    #[inline(never)]
+    fn tcp_flush_all(&mut self) {
+        // What becomes due while sending waits for the next time.
+        let mut turns = self.tcp.slots.used();
+        while turns > 0
+            && let Some(position) = self.tcp.output.take()
+        {
+            turns -= 1;
+            self.tcp_output(position);
+        }
+    }
+
+    /// A device took everything: connections that waited for that go on. The first frame that is ready then.
+    pub(crate) fn tcp_refill(&mut self, netif: NetifHandle) -> Option<Pbuf> {
+        if self.tcp.output.is_empty() && self.tcp.blocked.is_empty() {
+            return None;
+        }
+        while let Some(position) = self.tcp.blocked.take() {
+            self.tcp.output.add(position);
+        }
+        self.tcp_flush_all();
+        self.netifs.get_mut(netif.0)?.queue.pop_front()
+    }
+
+    /// Sends one segment with data, SYN or FIN.
+    fn tcp_send_next(&mut self, position: u32) -> Result<(), Stop> {
+        let mut conn = self.tcp_conn(position).ok_or(Stop::Done)?;
+        let next = conn.next();
+        if matches!(next, Next::Nothing) {
+            return Err(Stop::Done);
+        }
+        if !self.tcp_has_room(position) {
+            return Err(Stop::Device);
+        }
+        let mut conn = self.tcp_conn(position).ok_or(Stop::Done)?;
+        let outgoing = match next {
+            Next::Again(record) => conn.again(record).map_err(|_| Stop::Memory)?,
+            Next::New { len, fin } => conn.fresh(len, fin).map_err(|_| Stop::Memory)?,
+            Next::Nothing => return Err(Stop::Done),
+        };
+        // What does not get out is missed like what the network loses, and sent again.
+        self.tcp_emit(position, outgoing).map_err(|_| Stop::Memory)
+    }
+
+    /// Sends an acknowledgment that is owed, if it did not go along with data.
+    #[inline]
+    fn tcp_send_owed(&mut self, position: u32) -> Stop {
+        let Some(pcb) = self.tcp.slots.at(position as usize) else { return Stop::Done };
+        if !pcb.flags.has(Flags::ACK_NOW) || pcb.flags.has(Flags::DEAD) {
+            return Stop::Done;
+        }
+        if !self.tcp_has_room(position) {
+            return Stop::Device;
+        }
+        let Some(conn) = self.tcp_conn(position) else { return Stop::Done };
+        let outgoing = conn.acknowledgment_only();
+        match self.tcp_emit(position, outgoing) {
+            Ok(()) => Stop::Done,
+            Err(_) => Stop::Memory,
+        }
+    }
+
+    /// Sends the SYN of a connection, or the answer to one.
+    pub(super) fn tcp_send_syn(&mut self, position: u32) -> Result<(), Error> {
+        let mut conn = self.tcp_conn(position).ok_or(Error::Closed)?;
+        let (now, pcb) = (conn.micros(), &mut *conn.pcb);
+        let syn = NewSegment { seq: pcb.una, len: 1, flags: RecordFlags::SYN, data: None };
+        pcb.loss.sent(conn.segments, syn, now).map_err(|_| Error::Memory)?;
+        pcb.nxt = pcb.una + 1;
+        pcb.progress_at = super::pcb::ticks(conn.now);
+        conn.arm_retransmission();
+        let outgoing = conn.syn();
+        // Like any segment, one that does not get out is sent again in time.
+        let sent = self.tcp_emit(position, outgoing);
+        self.tcp_rearm(position);
+        match sent {
+            Err(Error::Route) => sent,
+            _ => Ok(()),
+        }
+    }
+
+    /// There was no memory: if nothing else wakes the connection up, a timer does.
+    #[cold]
+    fn tcp_retry_later(&mut self, position: u32) {
+        count!(self.counters.tcp.memory);
+        if let Some(conn) = self.tcp_conn(position)
+            && !conn.pcb.flags.has(Flags::REXMIT)
+        {
+            conn.pcb.rexmit_at = conn.micros().wrapping_add(MEMORY_RETRY);
+            conn.pcb.flags.clear(Flags::REXMIT_TIMER);
+            conn.pcb.flags.set(Flags::NO_MEMORY);
+        }
+    }
+}
+
+impl Conn<'_> {
+    /// Decides what leaves next: what is lost before what is new.
+    #[inline]
+    fn next(&mut self) -> Next {
+        let pcb = &*self.pcb;
+        if let Some(record) = pcb.loss.next_lost() {
+            let len = self.segments.record(record).len;
+            let allowance = pcb.loss.allowance(&pcb.congestion);
+            let enough = allowance >= len.min(u32::from(pcb.mss)) || pcb.loss.pipe() == 0;
+            return if enough { Next::Again(record) } else { Next::Nothing };
+        }
+        let unsent = pcb.unsent.bytes() as u32;
+        let fin_due = pcb.flags.has(Flags::FIN_QUEUED) && !pcb.flags.has(Flags::FIN_SENT);
+        if (unsent == 0 && !fin_due) || !pcb.state.may_send() {
+            return Next::Nothing;
+        }
+        self.next_new(unsent, fin_due)
+    }
+
+    /// How much new data leaves next [RFC 9293 §3.8.6.2.1] [MUST-38].
+    #[inline]
+    fn next_new(&self, unsent: u32, fin_due: bool) -> Next {
+        let pcb = &*self.pcb;
+        let usable = (pcb.una + pcb.window) - pcb.nxt;
+        if usable <= 0 {
+            return Next::Nothing;
+        }
+        let (usable, mss) = (usable as u32, u32::from(pcb.mss));
+        let len = unsent.min(usable).min(mss);
+        let last = len == unsent;
+        let idle = pcb.una == pcb.nxt;
+        let allowed = pcb.loss.allowance(&pcb.congestion);
+        if allowed < len && !(idle && pcb.loss.is_empty()) {
+            return Next::Nothing;
+        }
+        let worth = len == mss
+            || (last
+                && (fin_due || idle || pcb.flags.has(Flags::NO_DELAY) || pcb.urgent_sent.after(pcb.nxt)))
+            || (len > 0 && len >= pcb.window_max / 2);
+        if worth { Next::New { len, fin: last && fin_due && usable > len } } else { Next::Nothing }
+    }
+
+    /// New data becomes a segment in flight.
+    pub(super) fn fresh(&mut self, len: u32, fin: bool) -> Result<Outgoing, Error> {
+        let now = self.micros();
+        let pcb = &mut *self.pcb;
+        if pcb.loss.is_empty() {
+            pcb.progress_at = super::pcb::ticks(self.now);
+        }
+        let data = if len > 0 { Some(cut(&mut pcb.unsent, len as usize)?) } else { None };
+        let mut flags = RecordFlags::default();
+        // [RFC 9293 MUST-61] What empties the queue is pushed, unless more is to follow soon.
+        if pcb.unsent.is_empty() && !pcb.flags.has(Flags::MORE) && len > 0 {
+            flags = flags.with(RecordFlags::PUSH);
+        }
+        if fin {
+            flags = flags.with(RecordFlags::FIN);
+        }
+        let seq = pcb.nxt;
+        let span = len + u32::from(fin);
+        let copy = data.clone();
+        if let Err(NewSegment { data, .. }) =
+            pcb.loss.sent(self.segments, NewSegment { seq, len: span, flags, data }, now)
+        {
+            drop(copy);
+            // The packet was in this queue a moment ago.
+            if let Some(data) = data
+                && pcb.unsent.push_front(data).is_err()
+            {
+                debug_assert!(false, "a packet goes back where it came from");
+            }
+            return Err(Error::Memory);
+        }
+        pcb.nxt += span;
+        pcb.flags.put(Flags::FIN_SENT, fin || pcb.flags.has(Flags::FIN_SENT));
+        pcb.counters.sent = pcb.counters.sent.wrapping_add(len);
+        self.arm_retransmission();
+        count!(self.counters.segments_sent);
+        Ok(self.outgoing(seq, flags, copy))
+    }
+
+    /// A segment in flight is sent again; one that no longer fits the path is cut first.
+    #[cold]
+    pub(super) fn again(&mut self, record: u32) -> Result<Outgoing, Error> {
+        let now = self.micros();
+        let pcb = &mut *self.pcb;
+        let mss = u32::from(pcb.mss);
+        let (seq, flags, data) = {
+            let sent = self.segments.record(record);
+            if sent.data.as_ref().is_some_and(|data| data.len() as u32 > mss) {
+                self.segments.split(record, mss)?;
+            }
+            let sent = self.segments.record(record);
+            (sent.seq, sent.flags, sent.data.clone())
+        };
+        pcb.loss.sent_again(self.segments, record, now);
+        count!(self.counters.retransmitted);
+        self.arm_retransmission();
+        if flags.intersects(RecordFlags::SYN) { Ok(self.syn()) } else { Ok(self.outgoing(seq, flags, data)) }
+    }
+
+    fn outgoing(&self, seq: super::sequence::Seq, flags: RecordFlags, data: Option<Pbuf>) -> Outgoing {
+        let mut header = TcpFlags::ACK;
+        if flags.intersects(RecordFlags::PUSH) {
+            header |= TcpFlags::PSH;
+        }
+        if flags.intersects(RecordFlags::FIN) {
+            header |= TcpFlags::FIN;
+        }
+        Outgoing { seq, flags: header, data }
+    }
+
+    /// The segment that opens the connection, or answers the one that does.
+    fn syn(&self) -> Outgoing {
+        let more = if self.pcb.state == TcpState::SynReceived {
+            TcpFlags::ACK | self.pcb.ecn.answer()
+        } else if self.config.ecn && self.pcb.rtt.backoffs() < ECN_TRIES {
+            Ecn::offer()
+        } else {
+            TcpFlags::empty()
+        };
+        Outgoing { seq: self.pcb.una, flags: TcpFlags::SYN | more, data: None }
+    }
+
+    /// A segment with an acknowledgment and nothing else; before the connection stands, our SYN again.
+    fn acknowledgment_only(&self) -> Outgoing {
+        if self.pcb.state == TcpState::SynReceived && self.pcb.una != self.pcb.nxt {
+            return self.syn();
+        }
+        Outgoing { seq: self.pcb.nxt, flags: TcpFlags::ACK, data: None }
+    }
+
+    /// A byte, or an old sequence number, that asks the peer for its window [RFC 9293 MUST-36].
+    pub(super) fn probe(&self) -> Outgoing {
+        Outgoing { seq: self.pcb.una - 1, flags: TcpFlags::ACK, data: None }
+    }
+
+    /// Looks after a window that keeps what was written from leaving: nothing else would wake us up.
+    #[inline]
+    fn watch_window(&mut self) {
+        let pcb = &mut *self.pcb;
+        let waiting = pcb.state.may_send()
+            && (!pcb.unsent.is_empty()
+                || pcb.flags.has(Flags::FIN_QUEUED) && !pcb.flags.has(Flags::FIN_SENT))
+            && pcb.loss.is_empty();
+        if !waiting {
+            pcb.flags.clear(Flags::PERSIST);
+        } else if !pcb.flags.has(Flags::REXMIT_TIMER) {
+            self.arm_probe();
+        }
+    }
+
+    /// [RFC 9293 SHLD-29, SHLD-30] The first probe after a retransmission timeout, each next one later.
+    pub(super) fn arm_probe(&mut self) {
+        let now = self.micros();
+        let most = self.times.rto.max;
+        let pcb = &mut *self.pcb;
+        let delay = pcb.rtt.rto().checked_shl(u32::from(pcb.probes.min(16))).unwrap_or(most).min(most);
+        pcb.rexmit_at = now.wrapping_add(delay);
+        pcb.flags.clear(Flags::REXMIT_TIMER);
+        pcb.flags.set(Flags::PERSIST);
+    }
+}
+
+impl TcpPcb {
+    /// Whether there is data that the peer's window has room for.
+    #[inline]
+    pub(super) fn has_more_to_send(&self) -> bool {
+        !self.unsent.is_empty() && ((self.una + self.window) - self.nxt) > 0
+    }
+
+    /// Whether there is something to send, or to try to.
+    #[inline]
+    pub(super) fn wants_output(&self, lost: bool) -> bool {
+        self.flags.has(Flags::ACK_NOW)
+            || !self.unsent.is_empty()
+            || lost
+            || (self.flags.has(Flags::FIN_QUEUED) && !self.flags.has(Flags::FIN_SENT))
+    }
+}
+
+/// Takes bytes from the front of a queue, without copying them [RFC 9293 SHLD-28].
+fn cut(queue: &mut PbufQueue, len: usize) -> Result<Pbuf, Error> {
+    let mut data = queue.pop_front().ok_or(Error::Value)?;
+    if data.len() > len {
+        let rest = match data.split_off(len) {
+            Ok(rest) => rest,
+            Err(error) => {
+                put_back(queue, data);
+                return Err(error);
+            }
+        };
+        put_back(queue, rest);
+        return Ok(data);
+    }
+    while data.len() < len {
+        let Some(mut next) = queue.pop_front() else { break };
+        let missing = len - data.len();
+        if next.len() > missing {
+            match next.split_off(missing) {
+                Ok(rest) => put_back(queue, rest),
+                Err(_) => {
+                    // A shorter segment will do.
+                    put_back(queue, next);
+                    break;
+                }
+            }
+        }
+        if let Err((_, next)) = data.cat(next) {
+            put_back(queue, next);
+            break;
+        }
+    }
+    Ok(data)
+}
+
+/// What was taken from the front of a queue goes back there: it is in no other queue, so that this cannot fail.
+fn put_back(queue: &mut PbufQueue, data: Pbuf) {
+    if queue.push_front(data).is_err() {
+        debug_assert!(false, "a packet goes back where it came from");
+    }
+}
