@@ -224,7 +224,8 @@ fn tcp_handshake() {
     assert_eq!(options, TcpOptions { timestamps: Some((0x14dd_2f02, 0x8220_30c4)), ..expected });
 }
 
-/// The second of three segments was lost; the answer to the third holds a block of it.
+/// The second of three segments was lost; the answer to the third holds a block of it. There are options without a SYN
+/// too [RFC 9293 MUST-5].
 #[test]
 fn tcp_data_and_its_acknowledgment() {
     let frame = bytes(DATA);

@@ -44,7 +44,7 @@ impl AlignedTimestamps {
     const HEAD: U32 = U32::from_bytes([NOP, NOP, TIMESTAMPS, TIMESTAMPS_OPTION_LEN]);
 }
 
-/// Ranges of sequence numbers that arrived out of order, four at most [RFC 2018 §3].
+/// Ranges of sequence numbers that arrived out of order, four at most (RFC 2018).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SackBlocks {
     blocks: [(u32, u32); Self::MOST],
@@ -109,12 +109,12 @@ pub struct TcpOptions {
     pub window_scale: Option<u8>,
     /// The sender's time, and the last that it saw of its peer [RFC 7323 §3].
     pub timestamps: Option<(u32, u32)>,
-    /// Whether the sender understands blocks of what arrived out of order [RFC 2018 §2].
+    /// Whether the sender understands blocks of what arrived out of order (RFC 2018).
     pub sack_permitted: bool,
     /// How long the sender keeps data that is not acknowledged: minutes if the upper bit is set, else seconds
     /// [RFC 5482 §3].
     pub user_timeout: Option<u16>,
-    /// What arrived out of order at the sender [RFC 2018 §3].
+    /// What arrived out of order at the sender (RFC 2018).
     pub sack: SackBlocks,
 }
 
@@ -211,7 +211,7 @@ pub fn options_len(options: &TcpOptions) -> usize {
 /// their length, that of [`options_len`].
 ///
 /// The order is that of most other stacks: MSS, SACK-permitted, timestamps, window scale, user timeout, SACK. Of the
-/// blocks, as many are written as there is room for behind the rest: three beside timestamps [RFC 2018 §3]. If `into` is
+/// blocks, as many are written as there is room for behind the rest: three beside timestamps [2018-3]. If `into` is
 /// shorter than `options_len`, nothing is written and 0 returned.
 pub fn write_options(into: &mut [u8], options: &TcpOptions) -> usize {
     let len = options_len(options);

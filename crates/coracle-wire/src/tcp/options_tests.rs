@@ -162,7 +162,7 @@ fn timestamps_alone_are_read_at_once() {
     assert_eq!(TcpOptions::read_timestamps_only(&[&bytes[..], &[1, 1, 4, 2]].concat()), None);
 }
 
-/// [RFC 2018 §3]
+/// [2018-3]
 #[test]
 fn blocks_are_written_as_far_as_they_fit() {
     let four = [(1, 2), (3, 4), (5, 6), (7, 8)];

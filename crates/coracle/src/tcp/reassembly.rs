@@ -1,5 +1,5 @@
 //! Data that arrived out of order, until what is missing before it comes [RFC 9293 §3.10.7.4], and the SACK blocks that
-//! tell the peer of it [RFC 2018 §4].
+//! tell the peer of it (RFC 2018).
 //!
 //! What is held are ranges without a hole, each a queue of the packets as they came. Sequence order links the ranges, and
 //! so does the order in which they changed, from which the blocks are read. A range grows at its end and shrinks at its
@@ -210,7 +210,8 @@ impl Reassembly {
         }
     }
 
-    /// The ranges that are held, those that changed last first [RFC 2018 §4], `limit` or [`SackBlocks::MOST`] at most.
+    /// The ranges that are held, those that changed last first, and as many as `limit` and [`SackBlocks::MOST`] allow
+    /// [2018-2] [2018-3] [2018-4].
     pub(crate) fn sack_blocks(&self, pool: &HeldPool, limit: usize) -> SackBlocks {
         let mut blocks = SackBlocks::new();
         let mut index = self.newest;
