@@ -269,7 +269,7 @@ fn data_that_cannot_be_cut_for_lack_of_memory_is_dropped() {
     assert_eq!(bench.ranges(), []);
 }
 
-/// The sizes that are given in the architecture: a connection without losses pays 24 bytes.
+/// A connection without losses pays 24 bytes; what out-of-order data costs is the pool's.
 #[test]
 fn a_connection_that_holds_nothing_costs_little() {
     assert_eq!(size_of::<Reassembly>(), 24);
