@@ -22,6 +22,9 @@ use crate::netif::Checksums;
 /// The bytes of the timestamps option, padded.
 const TIMESTAMPS_LEN: usize = coracle_wire::tcp::TIMESTAMPS_LEN;
 
+/// The bytes of the option for one block of selectively acknowledged data, padded; each further block takes 8.
+const BLOCK_LEN: usize = 12;
+
 /// A segment that is to leave.
 pub(super) struct Outgoing {
     pub(super) seq: Seq,
@@ -81,18 +84,26 @@ impl Engine {
             window,
             urgent_pointer: urgent,
         };
+        // A segment that is full has no room for blocks [RFC 9293 MUST-16]: an acknowledgment of its own has them.
+        let full =
+            usize::from(pcb.path_mss) < data.as_ref().map_or(0, Pbuf::len) + TIMESTAMPS_LEN + BLOCK_LEN;
+        let plain = pcb.held.is_empty() && pcb.duplicate.is_none();
         let header = if syn {
             Header::with_options(fields, &pcb.syn_options(now, acknowledges))
-        } else if pcb.held.is_empty() && pcb.duplicate.is_none() {
+        } else if plain || full {
             let times = (now.wrapping_add(pcb.ts_offset), pcb.ts_recent);
             Header::plain(fields, pcb.flags.has(Flags::TIMESTAMPS).then_some(times))
         } else {
-            let options = pcb.selective_options(now, &self.tcp.held);
+            let room = usize::from(pcb.path_mss).saturating_sub(data.as_ref().map_or(0, Pbuf::len));
+            let options = pcb.selective_options(now, &self.tcp.held, room);
             Header::with_options(fields, &options)
         };
         let (flow, ttl, tos, netif) = (pcb.flow, pcb.ttl, pcb.tos | ecn_bits, pcb.netif);
         self.tcp_send(&flow, netif, (ttl, tos), &header, data)?;
-        if acknowledges && let Some(pcb) = self.tcp.slots.at_mut(position as usize) {
+        if acknowledges
+            && (plain || !full)
+            && let Some(pcb) = self.tcp.slots.at_mut(position as usize)
+        {
             pcb.flags.clear(Flags::ACK_NOW.union(Flags::ACK_LATER));
             pcb.unacknowledged = 0;
             pcb.last_ack = pcb.rcv_nxt;
@@ -239,14 +250,16 @@ impl super::pcb::TcpPcb {
 
     /// What an acknowledgment says of data that came before its time, or twice [RFC 2018 §4] [RFC 2883 §4].
     #[cold]
-    fn selective_options(&self, now: u32, held: &super::reassembly::HeldPool) -> TcpOptions {
+    fn selective_options(&self, now: u32, held: &super::reassembly::HeldPool, room: usize) -> TcpOptions {
         let timestamps = self.flags.has(Flags::TIMESTAMPS);
         let mut sack = SackBlocks::new();
         if self.flags.has(Flags::SACK) {
             if let Some((start, end)) = self.duplicate {
                 sack.push(start.0, end.0);
             }
-            let room = SackBlocks::MOST - usize::from(timestamps) - sack.len();
+            let times = if timestamps { TIMESTAMPS_LEN } else { 0 };
+            let blocks = room.saturating_sub(times + BLOCK_LEN - 8) / 8;
+            let room = (SackBlocks::MOST - usize::from(timestamps)).min(blocks).saturating_sub(sack.len());
             for (left, right) in self.held.sack_blocks(held, room).iter() {
                 sack.push(left, right);
             }
