@@ -88,6 +88,6 @@ pub use netif::{
 };
 pub use tcp::{
     AckSample, CUBIC, CongestionControl, CongestionWindow, Cubic, NEW_RENO, NewReno, Shutdown, SynCookies,
-    TcpConfig, TcpInfo, TcpState,
+    TcpConfig, TcpInfo, TcpState, TcpUsage,
 };
 pub use time::Instant;

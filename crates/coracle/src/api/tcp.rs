@@ -10,7 +10,9 @@ use crate::config::Config;
 use crate::error::{Error, Rejected};
 use crate::netif::NetifHandle;
 use crate::table::Key;
-use crate::tcp::{CongestionControl, Flags, How, Shutdown, TcpInfo, TcpPcb, TcpState, ticks, ticks_in};
+use crate::tcp::{
+    CongestionControl, Flags, How, Shutdown, TcpInfo, TcpPcb, TcpState, TcpUsage, ticks, ticks_in,
+};
 
 /// Names a TCP connection. Once that is over the name finds nothing, never another connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -57,6 +59,11 @@ impl<H> Stack<H> {
             return Err(Error::Closed);
         }
         Ok(Tcp::new(self, tcp))
+    }
+
+    /// How much of what TCP was allotted is in use.
+    pub fn tcp_usage(&self) -> TcpUsage {
+        TcpUsage::of(&self.engine.tcp)
     }
 
     /// The connections that are not over.

@@ -33,7 +33,7 @@ impl Conn<'_> {
             return Ok(());
         }
         let duplicate = !advanced && segment.span() == 0 && pcb.window == window;
-        if advanced || duplicate || options.sack.len() > 0 || segment.has(TcpFlags::ECE) {
+        if advanced || duplicate || !options.sack.is_empty() || segment.has(TcpFlags::ECE) {
             self.account(segment, options, duplicate);
         }
         Ok(())

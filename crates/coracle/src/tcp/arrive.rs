@@ -86,12 +86,12 @@ impl Conn<'_> {
             segment.seq += 1;
         }
         let window = pcb.edge.since(pcb.rcv_nxt);
-        let from_next = segment.seq - pcb.rcv_nxt;
+        let from_next = segment.seq.since(pcb.rcv_nxt);
         let span = segment.span();
-        let in_window = if from_next >= 0 {
+        let in_window = if segment.seq.at_or_after(pcb.rcv_nxt) {
             // What lies exactly at the edge has an acknowledgment to tell, if no data: a peer that filled our
             // window sends from there.
-            (from_next as u32) < window || (span == 0 && from_next as u32 <= window)
+            from_next < window || (span == 0 && from_next == window)
         } else {
             span > 0 && segment.end().after(pcb.rcv_nxt) && window > 0
         };

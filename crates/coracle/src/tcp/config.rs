@@ -99,12 +99,12 @@ impl TcpConfig {
         ecn: false,
         initial_rto: Duration::from_secs(1),
         min_rto: Duration::from_millis(200),
-        max_rto: Duration::from_secs(120),
+        max_rto: Duration::from_mins(2),
         initial_window: 10,
         delayed_ack: Duration::from_millis(40),
         quick_acks: 16,
-        msl: Duration::from_secs(60),
-        fin_wait_2: Duration::from_secs(60),
+        msl: Duration::from_mins(1),
+        fin_wait_2: Duration::from_mins(1),
         syn_retries: 7,
         syn_ack_retries: 5,
         retries: 15,
@@ -119,7 +119,7 @@ impl TcpConfig {
         keep_alive_count: 9,
     };
 
-    /// What suits a microcontroller: windows of four segments, NewReno, a short TIME-WAIT table.
+    /// What suits a microcontroller: windows of four segments, `NewReno`, a short TIME-WAIT table.
     pub const SMALL: Self = Self {
         window: 4 * 1_460,
         send_buffer: 4 * 1_460,

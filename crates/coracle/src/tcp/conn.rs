@@ -8,6 +8,7 @@ use super::loss::Segments;
 use super::pcb::{TcpPcb, Ticks, ticks};
 use super::reassembly::HeldPool;
 use super::segment::Segment;
+use super::sequence::time_before;
 use super::state::{Flags, TcpState};
 use super::{TcpConfig, Times};
 use crate::counters::{TcpCounters, count};
@@ -108,7 +109,7 @@ impl Conn<'_> {
     #[inline]
     pub(super) fn timestamp_ok(&self, options: &TcpOptions) -> bool {
         let Some((value, _)) = options.timestamps else { return false };
-        let older = (value.wrapping_sub(self.pcb.ts_recent) as i32) < 0;
+        let older = time_before(value, self.pcb.ts_recent);
         !older || self.ticks().wrapping_sub(self.pcb.ts_recent_at) > TIMESTAMPS_LIFETIME
     }
 

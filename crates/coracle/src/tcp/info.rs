@@ -45,6 +45,8 @@ pub struct TcpInfo {
     pub bytes_acknowledged: u32,
     /// Bytes of data received in order, modulo 2³².
     pub bytes_received: u32,
+    /// Bytes that came before their time.
+    pub bytes_held: u32,
     /// Bytes a second that the window and the round-trip time amount to; zero before that was measured.
     pub rate: u64,
     /// The data of a full segment.
@@ -63,6 +65,36 @@ pub struct TcpInfo {
     pub window_scale: Option<(u8, u8)>,
     /// Since when the peer was last heard.
     pub silent_for: Duration,
+}
+
+/// How much of what TCP was allotted is in use; the limits are those of [`Limits`](crate::Limits).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpUsage {
+    /// Connections, and control blocks that are to become some.
+    pub connections: usize,
+    /// Listeners.
+    pub listeners: usize,
+    /// Segments in flight.
+    pub segments: usize,
+    /// How many segments in flight there may be.
+    pub segments_capacity: usize,
+    /// Ranges of data that came before its time.
+    pub held: usize,
+    /// Connections in TIME-WAIT.
+    pub time_wait: usize,
+}
+
+impl TcpUsage {
+    pub(crate) fn of(table: &super::TcpTable) -> Self {
+        Self {
+            connections: table.slots.used(),
+            listeners: table.listeners.used(),
+            segments: table.segments.used(),
+            segments_capacity: table.segments.capacity(),
+            held: table.held.used(),
+            time_wait: table.time_waits.len(),
+        }
+    }
 }
 
 impl TcpInfo {
@@ -89,6 +121,7 @@ impl TcpInfo {
             bytes_sent: pcb.counters.sent,
             bytes_acknowledged: pcb.counters.acked,
             bytes_received: pcb.counters.received,
+            bytes_held: pcb.held.bytes() as u32,
             rate: rate.checked_div(smoothed.into()).unwrap_or(0),
             mss: pcb.mss,
             peer_mss: pcb.peer_mss,

@@ -190,10 +190,8 @@ impl Engine {
             Some(used) => self.tcp.numbers.sequence_after(flow, self.now, used),
             None => self.tcp_isn(flow),
         };
-        let made = match self.tcp_make_room(priority) {
-            true => self.tcp_half_open(listener, flow, isn),
-            false => None,
-        };
+        let room = self.tcp_make_room(priority);
+        let made = if room { self.tcp_half_open(listener, flow, isn) } else { None };
         let Some(position) = made else {
             count!(self.counters.tcp.no_memory_for_syn);
             if may_answer_without {
@@ -288,7 +286,7 @@ impl Engine {
             return;
         }
         let Some(position) = self.tcp_half_open(listener, flow, segment.ack - 1) else { return };
-        self.tcp_restore(position, &cookie, segment, options);
+        self.tcp_restore(position, cookie, segment, options);
         let Some(mut conn) = self.tcp_conn(position) else { return };
         let cause = Cause::new(*flow, segment);
         let verdict = conn.arrives(*segment, options, data);
@@ -297,7 +295,7 @@ impl Engine {
     }
 
     /// Makes of a cookie what the SYN would have made.
-    fn tcp_restore(&mut self, position: u32, cookie: &Baked, segment: &Segment, options: &TcpOptions) {
+    fn tcp_restore(&mut self, position: u32, cookie: Baked, segment: &Segment, options: &TcpOptions) {
         let Some(mut conn) = self.tcp_conn(position) else { return };
         let syn = Segment { seq: segment.seq - 1, flags: TcpFlags::SYN, len: 0, ..*segment };
         let offered = TcpOptions {

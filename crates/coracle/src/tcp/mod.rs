@@ -43,7 +43,7 @@ pub use close::Shutdown;
 pub use config::{SynCookies, TcpConfig};
 pub use congestion::{AckSample, CUBIC, CongestionControl, CongestionWindow, Cubic, NEW_RENO, NewReno};
 pub(crate) use flow::Flow;
-pub use info::TcpInfo;
+pub use info::{TcpInfo, TcpUsage};
 pub(crate) use listen::Listener;
 pub(crate) use pcb::TcpPcb;
 pub(crate) use pcb::{ticks, ticks_in};

@@ -8,6 +8,7 @@ use super::ecn::Ecn;
 use super::emit::Outgoing;
 use super::loss::{NewSegment, RecordFlags};
 use super::pcb::TcpPcb;
+use super::sequence::Seq;
 use super::state::{Flags, TcpState};
 use crate::counters::count;
 use crate::engine::Engine;
@@ -189,11 +190,10 @@ impl Conn<'_> {
     #[inline]
     fn next_new(&self, unsent: u32, fin_due: bool) -> Next {
         let pcb = &*self.pcb;
-        let usable = (pcb.una + pcb.window) - pcb.nxt;
-        if usable <= 0 {
+        let (usable, mss) = (pcb.usable(), u32::from(pcb.mss));
+        if usable == 0 {
             return Next::Nothing;
         }
-        let (usable, mss) = (usable as u32, u32::from(pcb.mss));
         let len = unsent.min(usable).min(mss);
         let last = len == unsent;
         let idle = pcb.una == pcb.nxt;
@@ -244,7 +244,7 @@ impl Conn<'_> {
         pcb.counters.sent = pcb.counters.sent.wrapping_add(len);
         self.arm_retransmission();
         count!(self.counters.segments_sent);
-        Ok(self.outgoing(seq, flags, copy))
+        Ok(outgoing(seq, flags, copy))
     }
 
     /// A segment in flight is sent again; one that no longer fits the path is cut first.
@@ -264,18 +264,7 @@ impl Conn<'_> {
         pcb.loss.sent_again(self.segments, record, now);
         count!(self.counters.retransmitted);
         self.arm_retransmission();
-        if flags.intersects(RecordFlags::SYN) { Ok(self.syn()) } else { Ok(self.outgoing(seq, flags, data)) }
-    }
-
-    fn outgoing(&self, seq: super::sequence::Seq, flags: RecordFlags, data: Option<Pbuf>) -> Outgoing {
-        let mut header = TcpFlags::ACK;
-        if flags.intersects(RecordFlags::PUSH) {
-            header |= TcpFlags::PSH;
-        }
-        if flags.intersects(RecordFlags::FIN) {
-            header |= TcpFlags::FIN;
-        }
-        Outgoing { seq, flags: header, data }
+        if flags.intersects(RecordFlags::SYN) { Ok(self.syn()) } else { Ok(outgoing(seq, flags, data)) }
     }
 
     /// The segment that opens the connection, or answers the one that does.
@@ -334,7 +323,14 @@ impl TcpPcb {
     /// Whether there is data that the peer's window has room for.
     #[inline]
     pub(super) fn has_more_to_send(&self) -> bool {
-        !self.unsent.is_empty() && ((self.una + self.window) - self.nxt) > 0
+        !self.unsent.is_empty() && self.usable() > 0
+    }
+
+    /// The sequence numbers that the peer's window has room for; none if it shrank [RFC 9293 SHLD-15, MUST-34].
+    #[inline]
+    pub(super) fn usable(&self) -> u32 {
+        let edge = self.una + self.window;
+        if edge.after(self.nxt) { edge.since(self.nxt) } else { 0 }
     }
 
     /// Whether there is something to send, or to try to.
@@ -345,6 +341,19 @@ impl TcpPcb {
             || lost
             || (self.flags.has(Flags::FIN_QUEUED) && !self.flags.has(Flags::FIN_SENT))
     }
+}
+
+/// What goes into the header for what a segment in flight carries.
+#[inline]
+fn outgoing(seq: Seq, flags: RecordFlags, data: Option<Pbuf>) -> Outgoing {
+    let mut header = TcpFlags::ACK;
+    if flags.intersects(RecordFlags::PUSH) {
+        header |= TcpFlags::PSH;
+    }
+    if flags.intersects(RecordFlags::FIN) {
+        header |= TcpFlags::FIN;
+    }
+    Outgoing { seq, flags: header, data }
 }
 
 /// Takes bytes from the front of a queue, without copying them [RFC 9293 SHLD-28].
@@ -365,14 +374,12 @@ fn cut(queue: &mut PbufQueue, len: usize) -> Result<Pbuf, Error> {
         let Some(mut next) = queue.pop_front() else { break };
         let missing = len - data.len();
         if next.len() > missing {
-            match next.split_off(missing) {
-                Ok(rest) => put_back(queue, rest),
-                Err(_) => {
-                    // A shorter segment will do.
-                    put_back(queue, next);
-                    break;
-                }
-            }
+            let Ok(rest) = next.split_off(missing) else {
+                // A shorter segment will do.
+                put_back(queue, next);
+                break;
+            };
+            put_back(queue, rest);
         }
         if let Err((_, next)) = data.cat(next) {
             put_back(queue, next);

@@ -74,6 +74,11 @@ impl HeldPool {
         self.ranges.get_mut(index as usize)
     }
 
+    /// How many ranges are in use.
+    pub(crate) fn used(&self) -> usize {
+        self.ranges.len() - self.free as usize
+    }
+
     /// Makes a free range one of these packets.
     fn claim(&mut self, start: Seq, packets: PbufQueue) -> Option<u32> {
         let index = self.first_free;

@@ -20,15 +20,11 @@ impl Conn<'_> {
         if verdict != Verdict::Live || !self.pcb.state.may_receive() {
             return verdict;
         }
-        let trimmed = match self.trim(segment, &mut data) {
-            Ok(trimmed) => trimmed,
-            Err(_) => {
-                // Not acknowledged, so nothing is lost.
-                count!(self.counters.memory);
-                return Verdict::Live;
-            }
+        let Ok(Text { seq, len, fin }) = self.trim(segment, &mut data) else {
+            // Not acknowledged, so nothing is lost.
+            count!(self.counters.memory);
+            return Verdict::Live;
         };
-        let Text { seq, len, fin } = trimmed;
         if len > 0 && self.pcb.flags.has(Flags::NO_MORE_DATA) {
             // [RFC 9293 SHLD-3] Nobody will ever read it.
             return Verdict::Abort(Error::Aborted);
@@ -232,7 +228,8 @@ impl TcpPcb {
     /// The application is done with data; whether the peer should hear of the larger window at once.
     pub(super) fn reopen(&mut self, len: u32) -> bool {
         self.unread = self.unread.saturating_sub(len);
-        let gain = self.edge_wanted() - self.edge;
-        gain > 0 && gain as u32 >= (2 * self.worthwhile()).min((self.receive_buffer / 2).max(1))
+        let wanted = self.edge_wanted();
+        let step = (2 * self.worthwhile()).min((self.receive_buffer / 2).max(1));
+        wanted.after(self.edge) && wanted.since(self.edge) >= step
     }
 }

@@ -66,8 +66,7 @@ impl TcpPcb {
         let mut first = u32::MAX;
         let mut fast = |set: bool, at: u32| {
             if set {
-                let left = at.wrapping_sub(micros);
-                first = first.min(if left as i32 <= 0 { 0 } else { left });
+                first = first.min(left(at, micros));
             }
         };
         fast(self.flags.has(Flags::REXMIT_TIMER), self.rexmit_at);
@@ -87,14 +86,16 @@ impl TcpPcb {
 
     /// The ticks to the first of its slow deadlines.
     fn earliest_slow(&self, now: Ticks) -> Option<Ticks> {
-        let left = |set: bool, at: Ticks| {
-            let left = at.wrapping_sub(now);
-            set.then_some(if left as i32 <= 0 { 0 } else { left })
-        };
-        let long = left(self.flags.has(Flags::LONG), self.long_at);
-        let poll = left(self.poll_interval > 0, self.poll_at);
+        let long = self.flags.has(Flags::LONG).then(|| left(self.long_at, now));
+        let poll = (self.poll_interval > 0).then(|| left(self.poll_at, now));
         long.into_iter().chain(poll).min()
     }
+}
+
+/// How far a time lies ahead of another; nothing, if it has passed. Both count modulo 2³².
+#[inline]
+fn left(at: u32, now: u32) -> u32 {
+    if time_before(now, at) { at.wrapping_sub(now) } else { 0 }
 }
 
 impl Conn<'_> {
@@ -199,10 +200,9 @@ impl Conn<'_> {
     /// A segment that draws an acknowledgment when the last ones may be lost: new data if some may leave.
     fn tail_probe(&mut self) -> Option<Outgoing> {
         let pcb = &*self.pcb;
-        let usable = (pcb.una + pcb.window) - pcb.nxt;
         let len = pcb.unsent.bytes().min(usize::from(pcb.mss)) as u32;
         count!(self.counters.tail_probes);
-        if len > 0 && usable >= len as i32 && pcb.state.may_send() {
+        if len > 0 && pcb.usable() >= len && pcb.state.may_send() {
             return self.fresh(len, false).ok();
         }
         // [RFC 8985 §7.3] New data is a better probe than old data.
@@ -223,8 +223,7 @@ impl Conn<'_> {
         if pcb.keep_alive.sent == 1 {
             pcb.progress_at = ticks(self.now);
         }
-        let usable = (pcb.una + pcb.window) - pcb.nxt;
-        let len = pcb.unsent.bytes().min(usize::from(pcb.mss)).min(usable.max(0) as usize) as u32;
+        let len = (pcb.unsent.bytes().min(usize::from(pcb.mss)) as u32).min(pcb.usable());
         count!(self.counters.window_probes);
         if len > 0 {
             // [RFC 9293 MUST-38] A small window that stays small is used at last.
