@@ -3,7 +3,7 @@
 use super::recovery::Start;
 use super::segments::By;
 use super::types::{AckInput, AckReport, Control, Flags, Phase, Rack, TIMESTAMP_TICK};
-use super::{Loss, RecordFlags, Segments};
+use super::{Loss, RecordFlags, Segments, elapsed};
 use crate::table::NONE;
 use crate::tcp::congestion::AckSample;
 use crate::tcp::rtt::samples_in_flight;
@@ -139,7 +139,7 @@ impl Loss {
     ) {
         let record = pool.record(id);
         to.ambiguous = true;
-        let since = input.now.wrapping_sub(record.sent_at);
+        let since = elapsed(record.sent_at, input.now);
         if input.echo.is_some_and(|echo| echo >= since.saturating_add(TIMESTAMP_TICK)) {
             // What the receiver echoes was sent before the retransmission. It echoes what moved its left edge, so only
             // the first record counts; and what was repeated twice may have arrived the second time [RFC 3522 §3.2].
@@ -153,7 +153,7 @@ impl Loss {
     #[inline]
     pub(super) fn rack_update(&mut self, sent_at: u32, end: Seq, now: u32) {
         if sent_after(sent_at, end, self.rack.sent_at, self.rack.end) {
-            self.rack = Rack { sent_at, end, rtt: now.wrapping_sub(sent_at).max(1) };
+            self.rack = Rack { sent_at, end, rtt: elapsed(sent_at, now).max(1) };
         }
     }
 
@@ -171,7 +171,7 @@ impl Loss {
             self.armed_at = input.now;
         }
         let rtt = match delivery.sampled {
-            Some((sent_at, _)) if !delivery.ambiguous => Some(input.now.wrapping_sub(sent_at)),
+            Some((sent_at, _)) if !delivery.ambiguous => Some(elapsed(sent_at, input.now)),
             _ if moved => input.echo,
             _ => None,
         };

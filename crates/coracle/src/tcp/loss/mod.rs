@@ -28,7 +28,7 @@ pub(crate) use types::{AckInput, AckReport, Control, Counts, LossTimer, NewSegme
 
 use crate::table::NONE;
 use crate::tcp::congestion::CongestionWindow;
-use crate::tcp::sequence::Seq;
+use crate::tcp::sequence::{Seq, time_before};
 use segments::By;
 use types::{Flags, Phase, Rack};
 
@@ -117,9 +117,10 @@ impl Loss {
     ) -> Result<(), NewSegment> {
         let Some(id) = pool.take() else { return Err(segment) };
         let NewSegment { seq, len, flags, data } = segment;
+        let sent_at = if self.first == NONE { now } else { self.stamp(pool, now) };
         let record = pool.record_mut(id);
         (record.data, record.seq, record.len) = (data, seq, len);
-        (record.flags, record.transmissions, record.sent_at) = (flags, 1, now);
+        (record.flags, record.transmissions, record.sent_at) = (flags, 1, sent_at);
         if self.first == NONE {
             // [6298-6] The timer starts; and what is known of the last delivery is of no use, being older than all that
             // will be in flight.
@@ -193,10 +194,17 @@ impl Loss {
     /// Takes note that a record leaves once more.
     pub(crate) fn sent_again(&mut self, pool: &mut Segments, id: u32, now: u32) {
         self.withdraw(pool, id);
+        let sent_at = self.stamp(pool, now);
+        let end = pool.record(id).end();
+        let mut tie = self.rack.sent_at == sent_at && self.rack.end.after(end);
+        if self.oldest != NONE {
+            let newest = pool.record(pool.previous(By::Turn, self.oldest));
+            tie |= newest.sent_at == sent_at && newest.end().after(end);
+        }
         let record = pool.record_mut(id);
-        record.sent_at = now;
+        record.sent_at = sent_at.wrapping_add(u32::from(tie));
         record.transmissions = record.transmissions.saturating_add(1);
-        let (end, len) = (record.end(), record.len);
+        let len = record.len;
         pool.push(By::Turn, &mut self.oldest, id);
         self.pipe += len;
         self.undo_left = self.undo_left.saturating_add(1);
@@ -205,6 +213,18 @@ impl Loss {
         }
         self.flags.remove(Flags::FORCED);
         self.note_sent(end, len, now);
+    }
+
+    /// The time to note for a transmission. Of two at the same time the one with higher numbers counts as the later
+    /// [RFC 8985 §6.1], so a retransmission that follows on new data gets a microsecond more, and nothing after it less:
+    /// several segments leave at once, and some clocks are coarse.
+    #[inline]
+    fn stamp(&self, pool: &Segments, now: u32) -> u32 {
+        let mut at = later(now, self.rack.sent_at);
+        if self.oldest != NONE {
+            at = later(at, pool.record(pool.previous(By::Turn, self.oldest)).sent_at);
+        }
+        at
     }
 
     /// What a transmission means for a recovery or a probe that goes on.
@@ -317,6 +337,18 @@ impl Loss {
             self.lost = id;
         }
     }
+}
+
+/// The later of two times.
+#[inline]
+fn later(time: u32, other: u32) -> u32 {
+    if time_before(time, other) { other } else { time }
+}
+
+/// The time from one moment to a later one; see [`Loss::stamp`] for why a moment may be in the future.
+#[inline]
+fn elapsed(from: u32, now: u32) -> u32 {
+    if time_before(now, from) { 0 } else { now.wrapping_sub(from) }
 }
 
 #[cfg(test)]

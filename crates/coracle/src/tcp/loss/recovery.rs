@@ -111,11 +111,11 @@ impl Loss {
         duplicate: Option<Block>,
         control: &mut Control<'_>,
     ) -> bool {
+        let mut proved = false;
         if let Some(block) = duplicate {
             self.widen(input, block);
-            self.count_needless(input, block, control.window.segment);
+            proved = self.count_needless(input, block, control.window.segment);
         }
-        let proved = duplicate.is_some() && self.undo_left == 0;
         let false_timeout = self.phase == Phase::Timeout && self.judge_timeout(input, delivery);
         if !self.flags.any(Flags::UNDO) || !(delivery.original || proved || false_timeout) {
             return false;
@@ -130,16 +130,18 @@ impl Loss {
         true
     }
 
-    /// A duplicate was reported: as many retransmissions as it covers were needless.
-    fn count_needless(&mut self, input: &AckInput<'_>, (left, right): Block, segment: u16) {
+    /// A duplicate was reported: as many retransmissions as it covers were needless. Returns whether all were.
+    fn count_needless(&mut self, input: &AckInput<'_>, (left, right): Block, segment: u16) -> bool {
         let late = self.phase == Phase::Open && input.ack.after(Seq(self.flight));
-        let ours = left.at_or_after(self.undo_from) && !right.after(input.nxt);
         if late || self.undo_left == u8::MAX {
             self.flags.remove(Flags::UNDO);
-        } else if ours {
-            let segments = right.since(left).div_ceil(u32::from(segment).max(1));
-            self.undo_left = self.undo_left.saturating_sub(segments.min(255) as u8);
         }
+        if self.undo_left == 0 || left.before(self.undo_from) || right.after(input.nxt) {
+            return false;
+        }
+        let segments = right.since(left).div_ceil(u32::from(segment).max(1));
+        self.undo_left = self.undo_left.saturating_sub(segments.min(255) as u8);
+        self.undo_left == 0
     }
 
     /// Whether a timeout was false, by what is acknowledged after it [RFC 5682 §2.1, §3.1].

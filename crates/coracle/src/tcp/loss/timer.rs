@@ -3,7 +3,7 @@
 use super::recovery::Start;
 use super::segments::By;
 use super::types::{Control, Flags, LossTimer, Phase, TimerAction, TimerKind};
-use super::{Loss, RecordFlags, Segments};
+use super::{Loss, RecordFlags, Segments, later};
 use crate::table::NONE;
 use crate::tcp::congestion::AckSample;
 use crate::tcp::rtt::Rtt;
@@ -52,7 +52,7 @@ impl Loss {
 
     fn probe_at(&self, pool: &Segments, rtt: &Rtt) -> u32 {
         let newest = pool.record(pool.previous(By::Turn, self.oldest)).sent_at;
-        let since = if time_before(self.armed_at, newest) { newest } else { self.armed_at };
+        let since = later(self.armed_at, newest);
         let single = pool.next(By::Sequence, self.first) == self.first;
         let wait = match rtt.smoothed() {
             0 => UNMEASURED_PROBE,

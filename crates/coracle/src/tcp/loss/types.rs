@@ -102,7 +102,8 @@ pub(crate) enum TimerAction {
     /// Nothing was due after all, or nothing was lost.
     Nothing,
     /// Something is lost: [`Loss::next_lost`](super::Loss::next_lost) says what. `attempts` is how often the first
-    /// record was sent so far, for the limits R1 and R2 of RFC 9293 §3.8.3.
+    /// record was sent so far, for the limits R1 and R2 of RFC 9293 §3.8.3. The next new segment says CWR, if ECN is in
+    /// use [RFC 3168 §6.1.2].
     SendLost { attempts: u8 },
     /// A probe goes out: one segment of new data if there is any and the peer's window has room, else
     /// [`Loss::last`](super::Loss::last), or the last segment of it, again. [`Loss::allowance`](super::Loss::allowance)

@@ -1,5 +1,6 @@
 //! The rules of loss detection, one by one, from the sender's view: what an acknowledgment says, and what may leave then.
 
+mod network;
 mod plain;
 mod recovery;
 mod sack;

@@ -227,6 +227,10 @@ fn duplicates_of_something_else_prove_nothing() {
     sender.ack(10, &[(11, 15)]);
     sender.resend();
     assert!(!sender.ack(10, &[(3, 4), (11, 15)]).undone, "sent before recovery");
+    let mut early = measured(20);
+    early.wait(100);
+    early.ack(10, &[(11, 15)]);
+    assert!(!early.ack(10, &[(11, 12), (11, 15)]).undone, "nothing was sent again yet");
     sender.wait(100);
     sender.ack(30, &[]);
     sender.send(5);
@@ -299,5 +303,34 @@ fn long_records_are_sent_again_in_pieces() {
     assert_eq!(sender.loss.counts(&sender.pool), Counts { records: 8, lost: 0, sacked: 0, retransmitted: 8 });
     sender.wait(100);
     sender.ack(14, &[]);
+    assert!(sender.loss.is_empty());
+}
+
+/// [6298-5] [6298-4] While the left edge rests, what arrives beyond it gives round-trip times.
+#[test]
+fn blocks_give_round_trip_times() {
+    let mut sender = measured(20);
+    sender.wait(120);
+    assert_eq!(sender.ack(10, &[(11, 13)]).rtt, Some(120_000));
+    assert_eq!(sender.ack(10, &[(11, 13)]).rtt, None, "nothing new");
+    sender.ack(10, &[(11, 15)]);
+    sender.resend();
+    sender.wait(100);
+    assert_eq!(sender.ack(10, &[(11, 15)]).rtt, None);
+    assert_eq!(sender.ack(11, &[]).rtt, None, "sent twice");
+}
+
+/// Segments that leave at the same time as a retransmission before it do not count as sent after it.
+#[test]
+fn what_leaves_at_once_keeps_its_order() {
+    let mut sender = measured(20);
+    sender.wait(100);
+    sender.ack(10, &[(11, 12)]);
+    sender.send(1);
+    sender.ack(10, &[(11, 14)]);
+    assert_eq!(sender.resend(), [10]);
+    sender.wait(100);
+    assert_eq!(sender.ack(10, &[(11, 31)]).newly_lost, 0, "30 left before 10 did again");
+    assert_eq!(sender.ack(31, &[]).newly_lost, 0);
     assert!(sender.loss.is_empty());
 }
