@@ -121,10 +121,12 @@ impl Conn<'_> {
     fn fill_gap(&mut self) {
         // [RFC 5681 §4.2] What fills a gap is acknowledged at once.
         self.pcb.flags.set(Flags::ACK_NOW);
-        let next = self.pcb.rcv_nxt;
-        if let Some(data) = self.pcb.held.take(self.held, next) {
+        while let Some(data) = self.pcb.held.take(self.held, self.pcb.rcv_nxt) {
             let len = data.len() as u32;
-            self.deliver(data, len);
+            // What could not be delivered is lost, and all behind it waits for it again.
+            if !self.deliver(data, len) {
+                break;
+            }
         }
     }
 
