@@ -44,6 +44,22 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Nothing of anything, to begin with: `Limits { netifs: 1, udp: 1, ..Limits::NONE }`.
+    pub const NONE: Self = Self {
+        netifs: 0,
+        udp: 0,
+        raw: 0,
+        tcp: 0,
+        tcp_listeners: 0,
+        tcp_segments: 0,
+        tcp_held: 0,
+        tcp_time_wait: 0,
+        neighbours: 0,
+        routes: 0,
+        groups: 0,
+        timeouts: 0,
+        listeners: 0,
+    };
     /// For a small device: about 8 KB of tables.
     pub const SMALL: Self = Self {
         netifs: 2,

@@ -166,7 +166,7 @@ fn a_datagram_to_a_closed_port_is_answered_with_port_unreachable() {
 #[test]
 fn an_unknown_protocol_is_answered_with_protocol_unreachable() {
     let mut host = met();
-    for protocol in [0, 2, 6, 50, 255] {
+    for protocol in [0, 2, 47, 50, 255] {
         let packet = Packet::new(PEER, OURS, protocol, vec![1; 40]);
         assert_eq!(answers(&mut host, packet.frame()), [(3, 2)], "protocol {protocol}");
     }

@@ -56,8 +56,17 @@ fn small() -> Host {
 
 #[test]
 fn full_tables_are_memory_errors_and_serve_again_after_one_is_removed() {
-    let limits =
-        Limits { netifs: 2, udp: 2, raw: 2, neighbours: 2, routes: 2, groups: 2, timeouts: 2, listeners: 2 };
+    let limits = Limits {
+        netifs: 2,
+        udp: 2,
+        raw: 2,
+        neighbours: 2,
+        routes: 2,
+        groups: 2,
+        timeouts: 2,
+        listeners: 2,
+        ..Limits::NONE
+    };
     let mut host = Host::configured(|setup| setup.limits = limits);
     let app = |host: &Host| host.app("app");
 
@@ -150,8 +159,7 @@ fn full_tables_of_routes_groups_and_neighbours_are_memory_errors_too() {
 
 #[test]
 fn a_stack_without_any_control_block_still_answers_pings() {
-    let limits =
-        Limits { netifs: 1, udp: 0, raw: 0, neighbours: 1, routes: 0, groups: 0, timeouts: 0, listeners: 0 };
+    let limits = Limits { netifs: 1, neighbours: 1, ..Limits::NONE };
     let mut host = Host::configured(|setup| setup.limits = limits);
     host.meet_peer();
     host.input(Packet::ping(1, 1, b"ping").frame());

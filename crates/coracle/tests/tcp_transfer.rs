@@ -50,12 +50,12 @@ fn transfer(len: usize, loss_one_in: u64, jitter_ms: u64, seed: u64) {
     let bytes = pattern(len);
     client_log.borrow_mut().to_send.extend(&bytes);
     let tcp = pair.connect(client);
-    pair.run(Duration::from_secs(600));
+    pair.run(Duration::from_mins(10));
     assert_eq!(server_log.borrow().received.len(), len, "seed {seed}");
     assert!(server_log.borrow().received == bytes, "seed {seed}");
     assert!(client_log.borrow().received == bytes, "seed {seed}");
     pair.client.stack.tcp(tcp).unwrap().close().unwrap();
-    pair.run(Duration::from_secs(600));
+    pair.run(Duration::from_mins(10));
     assert_eq!(client_log.borrow().heard.last(), Some(&Heard::Closed), "seed {seed}");
     assert_eq!((memory_used(&pair.client.stack), memory_used(&pair.server.stack)), (0, 0), "seed {seed}");
 }

@@ -19,7 +19,7 @@ const MEMORY: MemoryLimits =
     MemoryLimits { pool_buffers: 6, pool_buffer_size: 1_536, small_buffers: 4, references: 4, heap_bytes: 0 };
 
 const LIMITS: Limits =
-    Limits { netifs: 1, udp: 1, raw: 0, neighbours: 8, routes: 0, groups: 0, timeouts: 0, listeners: 0 };
+    Limits { netifs: 1, udp: 1, neighbours: 8, ..Limits::NONE };
 
 /// However much comes in, what is due and what goes out have their turn.
 const FRAMES_AT_A_TIME: usize = 8;

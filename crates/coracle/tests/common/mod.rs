@@ -170,6 +170,7 @@ impl Default for Setup {
                 groups: 8,
                 timeouts: 8,
                 listeners: 4,
+                ..Limits::NONE
             },
             memory: MemoryLimits {
                 pool_buffers: 256,
