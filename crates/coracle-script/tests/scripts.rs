@@ -65,4 +65,4 @@ macro_rules! folders {
     };
 }
 
-folders! { icmp udp }
+folders! { icmp tcp udp }

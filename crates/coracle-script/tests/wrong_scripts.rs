@@ -123,3 +123,75 @@ fn settings_that_are_none() {
     fails("\n// coracle: mtu=many", 2, "no value");
     fails("--bind_port=70000", 1, "no value");
 }
+
+const CONNECTION: &str = "// coracle: window=262140 sack=on
+    0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+    +0 bind(3, ..., ...) = 0
+    +0 listen(3, 1) = 0
+    +0 < S 0:0(0) win 32792 <mss 1000,sackOK,TS val 100 ecr 0,nop,wscale 7>
+    +0 > [noecn] S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,TS val 1 ecr 100,nop,wscale 2>
+    +.01 < . 1:1(0) ack 1 win 257 <nop,nop,TS val 110 ecr 1>
+    +0 accept(3, ..., ...) = 4
+    +0 < P. 101:201(100) ack 1 win 257 <nop,nop,TS val 120 ecr 1>
+    +0 > . 1:1(0) ack 1 win 65535 <nop,nop,TS val 11 ecr 110,nop,nop,sack 101:201>
+    +0 < P. 1:101(100) ack 1 win 257 <nop,nop,TS val 120 ecr 1>
+    +0 > . 1:1(0) ack 201 win 65485 <nop,nop,TS val 11 ecr 120>
+    +0 read(4, ..., 3000) = 200
+    +0 write(4, ..., 1976) = 1976
+    +0 > P. 1:1977(1976) ack 201 <nop,nop,TS val 11 ecr 120>
+    +0 %{ assert tcpi_unacked == 2 and tcpi_snd_mss == 988 }%
+    +.01 < . 201:201(0) ack 1977 win 257 <nop,nop,TS val 130 ecr 11>
+    +0 close(4) = 0
+    +0 > F. 1977:1977(0) ack 201 <...>";
+
+#[test]
+fn a_segment_that_differs() {
+    for (from, to, line, why) in [
+        ("ack 1 win 65535 <mss", "ack 1 win 65534 <mss", 6, "window"),
+        ("ack 201 win 65485", "ack 201 win 65484", 12, "window"),
+        ("<mss 1460,sackOK,TS val 1", "<sackOK,mss 1460,TS val 1", 6, "options"),
+        ("<mss 1460,sackOK,TS val 1", "<mss 1459,sackOK,TS val 1", 6, "options"),
+        ("nop,wscale 2>", "nop,wscale 3>", 6, "options"),
+        ("TS val 11 ecr 110", "TS val 11 ecr 111", 10, "options"),
+        ("sack 101:201", "sack 101:200", 10, "options"),
+        (",nop,nop,sack 101:201", "", 10, "options"),
+        ("[noecn] S.", "[ect0] S.", 6, "ECN bits"),
+        ("> [noecn] S.", "> SE.", 6, "flags"),
+        ("S. 0:0(0) ack 1", "S. 0:0(0) ack 2", 6, "acknowledgement number"),
+        ("> . 1:1(0) ack 201", "> . 2:2(0) ack 201", 12, "sequence number"),
+        ("> P. 1:1977(1976)", "> . 1:1977(1976)", 15, "flags"),
+        ("> P. 1:1977(1976)", "> P. 1:1976(1975)", 15, "payload length"),
+        ("> F. 1977:1977(0)", "> F. 1978:1978(0)", 19, "sequence number"),
+        ("> F. 1977:1977(0)", "> R. 1977:1977(0)", 19, "flags"),
+        ("> F. 1977:1977(0)", "> @2 F. 1977:1977(0)", 19, "connection"),
+    ] {
+        changed(CONNECTION, from, to, line, why);
+    }
+}
+
+#[test]
+fn a_segment_too_many_or_too_few() {
+    let data = "+0 > P. 1:1977(1976) ack 201 <nop,nop,TS val 11 ecr 120>\n";
+    changed(CONNECTION, data, "\n", 19, "sequence number");
+    changed(CONNECTION, data, &format!("{data}{data}"), 16, "the packet did not come");
+    changed(CONNECTION, "+0 > F. 1977:1977(0) ack 201 <...>", "", 18, "no line expects");
+    changed(CONNECTION, "+0 close(4) = 0", "", 19, "nothing more");
+    // The pieces of a run are full: two of 988 bytes, not of any length that adds up.
+    let hurried = "+0 setsockopt(4, SOL_TCP, TCP_NODELAY, [1], 4) = 0\n+0 write(4, ..., 600) = 600\n";
+    let write = "+0 write(4, ..., 1976) = 1976";
+    changed(CONNECTION, write, &format!("{hurried}{}", write.replace("1976", "1376")), 17, "payload length");
+}
+
+#[test]
+fn an_assertion_that_does_not_hold() {
+    changed(CONNECTION, "tcpi_unacked == 2", "tcpi_unacked == 3", 16, "tcpi_unacked = 2");
+    changed(CONNECTION, "tcpi_snd_mss == 988", "tcpi_snd_mss == 1000", 16, "tcpi_snd_mss = 988");
+}
+
+#[test]
+fn a_call_on_a_connection_with_another_result() {
+    changed(CONNECTION, "3000) = 200", "3000) = 100", 13, "= 200");
+    changed(CONNECTION, "accept(3, ..., ...) = 4", "accept(3, ..., ...) = 5", 8, "= 4");
+    changed(CONNECTION, "close(4) = 0", "close(4) = -1 EBADF", 18, "EBADF");
+    fails("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 connect(3, ..., ...) = 0", 2, "blocks");
+}

@@ -96,6 +96,8 @@ impl Runner {
         let remote = self.peer();
         let zeros = |len: usize| vec![0; len];
         let operation = match call.name.as_str() {
+            "accept" => Operation::accept(fd()?, 0),
+            "accept4" => Operation::accept(fd()?, arguments.int(3)?),
             "connect" => {
                 let default = SocketAddr::new(self.settings.remote.into(), self.settings.connect_port);
                 Operation::connect(fd()?, address(arguments.at(1)?, default)?)
@@ -197,6 +199,11 @@ impl Runner {
             Err(errno) => format!("-1 {errno}"),
         };
         self.say(self.time(), format_args!("{}(...) = {shown}", call.name));
+        if let Ok(completion) = result
+            && matches!(call.name.as_str(), "socket" | "accept" | "accept4")
+        {
+            self.subject = completion.value;
+        }
         let wrong = |why: String| Err(Failure::new(line, format!("{}: {why}", call.name)));
         if let Some(name) = &call.errno {
             let Some(expected) = Errno::named(name) else {

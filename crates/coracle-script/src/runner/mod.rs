@@ -1,14 +1,17 @@
 //! Runs a script: events in order, in virtual time, until one is not as it must be.
 
+mod assertions;
 mod calls;
 mod connection;
 mod connections;
 mod settings;
 mod values;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
+use assertions::Objection;
 use calls::Started;
 use connections::Connections;
 use coracle::Instant;
@@ -92,6 +95,8 @@ struct Runner {
     pending: Vec<Pending>,
     trace: Vec<String>,
     notes: Vec<String>,
+    /// The descriptor that assertions are about: the one made last.
+    subject: i32,
 }
 
 /// Runs a whole script.
@@ -118,6 +123,7 @@ pub(crate) fn run(script: &Script) -> Report {
         pending: Vec::new(),
         trace: Vec::new(),
         notes,
+        subject: -1,
     };
     let result = runner.all(&script.events);
     Report { trace: runner.trace, notes: runner.notes, result }
@@ -179,10 +185,7 @@ impl Runner {
                 self.notes.push(format!("line {}: the command `{command}` was not run", event.line));
                 Ok(())
             }
-            Action::Code(_) => {
-                self.notes.push(format!("line {}: the assertions were not looked at", event.line));
-                Ok(())
-            }
+            Action::Code(block) => self.assertions(event.line, block),
             Action::Outbound(_) => Ok(()),
         }
     }
@@ -218,6 +221,19 @@ impl Runner {
                 }
             }
         }
+    }
+
+    /// Looks at assertions about the connection of the descriptor that was made last.
+    fn assertions(&mut self, line: u32, block: &str) -> Result<(), Failure> {
+        let (sockets, subject) = (RefCell::new(&mut self.sockets), self.subject);
+        let value = |name: &str| {
+            let field = sockets.borrow_mut().tcp_info_field(subject, name);
+            field.ok().flatten().map(|value| f64::from(u32::try_from(value).unwrap_or(u32::MAX)))
+        };
+        assertions::check(block, &value).map_err(|objection| match objection {
+            Objection::False(why) => Failure::new(line, why),
+            Objection::Unknown(why) => Failure::unsupported(line, why),
+        })
     }
 
     fn inbound(&mut self, line: u32, packet: &Packet) -> Result<(), Failure> {

@@ -3,9 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use coracle::{SynCookies, TcpConfig};
+
 use super::{Failure, Outcome};
 use crate::language::ast::{Script, Setting};
-use crate::sockets::SocketsConfig;
+use crate::sockets::{SocketsConfig, congestion};
 
 /// What a script runs with; the defaults are packetdrill's.
 #[derive(Clone, Debug)]
@@ -69,6 +71,15 @@ pub(super) fn duration(setting: &Setting) -> Result<Duration, Failure> {
         .or_else(|| number("ms").map(Duration::from_millis))
         .or_else(|| number("s").map(Duration::from_secs))
         .ok_or_else(|| wrong(setting, "no time such as 200ms"))
+}
+
+/// Linux's numbers for SYN cookies.
+fn cookies(number: u32) -> SynCookies {
+    match number {
+        0 => SynCookies::Never,
+        1 => SynCookies::WhenFull,
+        _ => SynCookies::Always,
+    }
 }
 
 impl Settings {
@@ -146,14 +157,23 @@ impl Settings {
             "icmp_errors_per_second" => self.sockets.config.icmp_errors_per_second = parsed(directive)?,
             "icmp_error_burst" => self.sockets.config.icmp_error_burst = parsed(directive)?,
             "ttl" => self.sockets.config.default_ttl = parsed(directive)?,
-            _ => return Err(wrong(directive, "no setting")),
+            "tcp" => self.sockets.limits.tcp = parsed(directive)?,
+            "tcp_segments" => self.sockets.limits.tcp_segments = parsed(directive)?,
+            "tcp_held" => self.sockets.limits.tcp_held = parsed(directive)?,
+            "tcp_time_wait" => self.sockets.limits.tcp_time_wait = parsed(directive)?,
+            _ => return self.tcp_directive(directive),
         }
         Ok(())
     }
 
     /// The settings of a kernel that a shell command makes; false: it makes none that is known here.
     fn command(&mut self, command: &str) -> bool {
-        let mut understood = false;
+        // What the public collection of Linux sets before each of its scripts.
+        let mut understood = command.contains("defaults.sh");
+        if understood {
+            self.tcp().window = 15 << 20;
+            self.tcp().syn_retries = 5;
+        }
         for word in command.split([' ', '\n', ';', '"', '\'']) {
             let Some((name, value)) = word.split_once('=') else { continue };
             let name = name.trim_start_matches("/proc/sys/").replace('/', ".");
@@ -163,10 +183,87 @@ impl Settings {
     }
 
     fn kernel_setting(&mut self, name: &str, value: &str) -> bool {
-        match (name, value.parse()) {
-            ("net.ipv4.ip_default_ttl", Ok(ttl)) => self.sockets.config.default_ttl = ttl,
+        let Ok(number) = value.parse::<u32>() else {
+            let Some(control) = congestion(value).filter(|_| name == "net.ipv4.tcp_congestion_control")
+            else {
+                return false;
+            };
+            self.tcp().congestion = control;
+            return true;
+        };
+        let (on, small) = (number != 0, u8::try_from(number).unwrap_or(u8::MAX));
+        let seconds = Duration::from_secs(number.into());
+        match name {
+            "net.ipv4.ip_default_ttl" => self.sockets.config.default_ttl = small,
+            "net.ipv4.tcp_sack" => self.tcp().sack = on,
+            "net.ipv4.tcp_timestamps" => self.tcp().timestamps = on,
+            "net.ipv4.tcp_window_scaling" => self.tcp().window_scaling = on,
+            "net.ipv4.tcp_ecn" => self.tcp().ecn = number == 1,
+            "net.ipv4.tcp_syn_retries" => self.tcp().syn_retries = small,
+            "net.ipv4.tcp_synack_retries" => self.tcp().syn_ack_retries = small,
+            "net.ipv4.tcp_retries2" => self.tcp().retries = small,
+            "net.ipv4.tcp_fin_timeout" => self.tcp().fin_wait_2 = seconds,
+            "net.ipv4.tcp_keepalive_time" => self.tcp().keep_alive_idle = seconds,
+            "net.ipv4.tcp_keepalive_intvl" => self.tcp().keep_alive_interval = seconds,
+            "net.ipv4.tcp_keepalive_probes" => self.tcp().keep_alive_count = small,
+            "net.ipv4.tcp_challenge_ack_limit" => {
+                self.tcp().challenge_acks_per_second = number.try_into().unwrap_or(u16::MAX);
+            }
+            "net.ipv4.tcp_syncookies" => self.tcp().syn_cookies = cookies(number),
+            "net.ipv4.ip_no_pmtu_disc" => self.tcp().path_mtu_discovery = !on,
             _ => return false,
         }
         true
+    }
+
+    fn tcp(&mut self) -> &mut TcpConfig {
+        &mut self.sockets.config.tcp
+    }
+
+    /// A setting of [`TcpConfig`], by its name.
+    fn tcp_directive(&mut self, directive: &Setting) -> Result<(), Failure> {
+        let tcp = self.tcp();
+        match directive.name.as_str() {
+            "window" => tcp.window = parsed(directive)?,
+            "send_buffer" => tcp.send_buffer = parsed(directive)?,
+            "send_queue" => tcp.send_queue = parsed(directive)?,
+            "mss" => tcp.mss = parsed(directive)?,
+            "window_scaling" => tcp.window_scaling = switch(directive)?,
+            "timestamps" => tcp.timestamps = switch(directive)?,
+            "sack" => tcp.sack = switch(directive)?,
+            "ecn" => tcp.ecn = switch(directive)?,
+            "initial_rto" => tcp.initial_rto = duration(directive)?,
+            "min_rto" => tcp.min_rto = duration(directive)?,
+            "max_rto" => tcp.max_rto = duration(directive)?,
+            "initial_window" => tcp.initial_window = parsed(directive)?,
+            "delayed_ack" => tcp.delayed_ack = duration(directive)?,
+            "quick_acks" => tcp.quick_acks = parsed(directive)?,
+            "msl" => tcp.msl = duration(directive)?,
+            "fin_wait_2" => tcp.fin_wait_2 = duration(directive)?,
+            "syn_retries" => tcp.syn_retries = parsed(directive)?,
+            "syn_ack_retries" => tcp.syn_ack_retries = parsed(directive)?,
+            "retries" => tcp.retries = parsed(directive)?,
+            "challenge_acks_per_second" => tcp.challenge_acks_per_second = parsed(directive)?,
+            "resets_per_second" => tcp.resets_per_second = parsed(directive)?,
+            "path_mtu_discovery" => tcp.path_mtu_discovery = switch(directive)?,
+            "nagle" => tcp.nagle = switch(directive)?,
+            "keep_alive_idle" => tcp.keep_alive_idle = duration(directive)?,
+            "keep_alive_interval" => tcp.keep_alive_interval = duration(directive)?,
+            "keep_alive_count" => tcp.keep_alive_count = parsed(directive)?,
+            "congestion" => {
+                tcp.congestion =
+                    congestion(&directive.value).ok_or_else(|| wrong(directive, "neither reno nor cubic"))?;
+            }
+            "syn_cookies" => {
+                tcp.syn_cookies = match directive.value.as_str() {
+                    "never" => SynCookies::Never,
+                    "when_full" => SynCookies::WhenFull,
+                    "always" => SynCookies::Always,
+                    _ => return Err(wrong(directive, "neither never, when_full nor always")),
+                };
+            }
+            _ => return Err(wrong(directive, "no setting")),
+        }
+        Ok(())
     }
 }

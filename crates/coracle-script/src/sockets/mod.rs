@@ -19,11 +19,15 @@
 //! ```
 
 pub mod constants;
+mod cork;
 mod datagram;
 mod endpoint;
 mod errno;
+mod info;
 mod operation;
 mod options;
+mod stream;
+mod stream_options;
 #[cfg(test)]
 mod tests;
 
@@ -35,8 +39,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use constants::{
-    AF_INET, F_GETFL, F_SETFL, FIONBIO, FIONREAD, IPPROTO_UDP, IPPROTO_UDPLITE, O_NONBLOCK, O_RDWR, SIOCOUTQ,
-    SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
+    AF_INET, F_GETFL, F_SETFL, FIONBIO, FIONREAD, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, O_NONBLOCK,
+    O_RDWR, SIOCOUTQ, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM,
 };
 use coracle::{
     Arena, Config, Instant, Ipv4Settings, Kind as BufferKind, Layer, Limits, Memory, MemoryLimits,
@@ -44,6 +48,8 @@ use coracle::{
 };
 use datagram::Datagram;
 use endpoint::Endpoint;
+use stream::Stream;
+pub(crate) use stream_options::congestion;
 
 /// The first descriptor that is given out; those below are a process's standard streams.
 const FIRST: i32 = 3;
@@ -104,6 +110,8 @@ pub struct Sockets {
     now: Instant,
     sent: VecDeque<Sent>,
     descriptors: BTreeMap<i32, Descriptor>,
+    /// What a new socket has.
+    settings: options::Kept,
 }
 
 /// What a descriptor names, and what was set on it.
@@ -118,6 +126,7 @@ struct Descriptor {
 #[derive(Clone)]
 enum Kind {
     Datagram(Datagram),
+    Stream(Stream),
 }
 
 impl Sockets {
@@ -127,16 +136,18 @@ impl Sockets {
     ///
     /// `ENOMEM` and the like when the limits do not fit the memory, `EINVAL` for settings that no interface can have.
     pub fn new(config: SocketsConfig) -> Result<Self, Errno> {
+        let settings = options::Kept::new(&config.config);
         let mut arena = Arena::heap();
         let memory = Memory::new(&mut arena, config.memory)?;
         let mut stack = Stack::new(&mut arena, config.limits, memory, config.config)?;
-        let settings = Ipv4Settings::new(config.address, config.prefix);
-        let netif = stack.netif_add(&NetifConfig::ip().ipv4(settings).mtu(config.mtu))?;
+        let ipv4 = Ipv4Settings::new(config.address, config.prefix);
+        let netif = stack.netif_add(&NetifConfig::ip().ipv4(ipv4).mtu(config.mtu))?;
         stack.netif(netif)?.set_up(true)?;
         let everything = Ipv4Addr::UNSPECIFIED;
         stack.route_add(Route { prefix: everything, prefix_len: 0, netif, gateway: None, metric: 0 })?;
         let now = Instant::from_secs(1_000);
-        let mut sockets = Self { stack, netif, now, sent: VecDeque::new(), descriptors: BTreeMap::new() };
+        let mut sockets =
+            Self { stack, netif, now, sent: VecDeque::new(), descriptors: BTreeMap::new(), settings };
         sockets.settle();
         Ok(sockets)
     }
@@ -242,10 +253,11 @@ impl Sockets {
         let made = match (kind & !(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol) {
             (SOCK_DGRAM, 0 | IPPROTO_UDP) => Kind::Datagram(Datagram::new(&mut self.stack, false)?),
             (SOCK_DGRAM, IPPROTO_UDPLITE) => Kind::Datagram(Datagram::new(&mut self.stack, true)?),
-            (SOCK_DGRAM, _) => return Err(Errno::EPROTONOSUPPORT),
+            (SOCK_STREAM, 0 | IPPROTO_TCP) => Kind::Stream(Stream::new(&mut self.stack)?),
+            (SOCK_DGRAM | SOCK_STREAM, _) => return Err(Errno::EPROTONOSUPPORT),
             _ => return Err(Errno::ESOCKTNOSUPPORT),
         };
-        self.install(made, nonblocking, options::Kept::default())
+        self.install(made, nonblocking, self.settings.clone())
     }
 
     /// `bind(2)`.
@@ -256,6 +268,7 @@ impl Sockets {
     pub fn bind(&mut self, fd: i32, local: SocketAddr) -> Result<(), Errno> {
         match self.kind(fd)? {
             Kind::Datagram(socket) => socket.bind(&mut self.stack, local),
+            Kind::Stream(socket) => socket.bind(&mut self.stack, local),
         }
     }
 
@@ -265,9 +278,13 @@ impl Sockets {
     ///
     /// `EOPNOTSUPP` for what is no stream; `EADDRINUSE`; `EBADF`.
     pub fn listen(&mut self, fd: i32, backlog: i32) -> Result<(), Errno> {
-        let _ = backlog;
         match self.kind(fd)? {
             Kind::Datagram(_) => Err(Errno::EOPNOTSUPP),
+            Kind::Stream(mut socket) => {
+                socket.listen(&mut self.stack, backlog)?;
+                self.descriptor_mut(fd)?.kind = Kind::Stream(socket);
+                Ok(())
+            }
         }
     }
 
@@ -280,9 +297,12 @@ impl Sockets {
         if !(0..=2).contains(&how) {
             return Err(Errno::EINVAL);
         }
-        match self.kind(fd)? {
+        let shut = match self.kind(fd)? {
             Kind::Datagram(socket) => socket.shutdown(),
-        }
+            Kind::Stream(socket) => socket.shutdown(&mut self.stack, how),
+        };
+        self.settle();
+        shut
     }
 
     /// `close(2)`.
@@ -294,6 +314,7 @@ impl Sockets {
         let descriptor = self.descriptors.remove(&fd).ok_or(Errno::EBADF)?;
         match descriptor.kind {
             Kind::Datagram(socket) => socket.close(&mut self.stack)?,
+            Kind::Stream(socket) => socket.close(&mut self.stack, &descriptor.settings)?,
         }
         self.settle();
         Ok(())
@@ -307,6 +328,7 @@ impl Sockets {
     pub fn local(&mut self, fd: i32) -> Result<SocketAddr, Errno> {
         match self.kind(fd)? {
             Kind::Datagram(socket) => socket.local(&mut self.stack),
+            Kind::Stream(socket) => socket.local(&mut self.stack),
         }
     }
 
@@ -341,7 +363,9 @@ impl Sockets {
                 Ok(argument)
             }
             (FIONREAD, Kind::Datagram(socket)) => Ok(socket.first_len()),
+            (FIONREAD, Kind::Stream(socket)) => socket.readable(),
             (SIOCOUTQ, Kind::Datagram(_)) => Ok(0),
+            (SIOCOUTQ, Kind::Stream(socket)) => socket.unacknowledged(&mut self.stack),
             _ => Err(Errno::ENOTTY),
         }
     }

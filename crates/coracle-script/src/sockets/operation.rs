@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coracle::Instant;
 
-use super::constants::{MSG_DONTWAIT, POLLERR, POLLHUP, POLLNVAL};
+use super::constants::{MSG_DONTWAIT, POLLERR, POLLHUP, POLLNVAL, SOCK_NONBLOCK};
 use super::{Errno, Kind, Sockets, count};
 
 /// What a call returned.
@@ -41,9 +41,10 @@ pub struct Operation {
 
 #[derive(Clone, Debug)]
 enum What {
-    Connect { fd: i32, to: SocketAddr },
+    Accept { fd: i32, flags: i32 },
+    Connect { fd: i32, to: SocketAddr, begun: bool },
     Receive { fd: i32, len: usize, flags: i32 },
-    Send { fd: i32, data: Vec<u8>, flags: i32, to: Option<SocketAddr> },
+    Send { fd: i32, data: Vec<u8>, done: usize, flags: i32, to: Option<SocketAddr> },
     Poll { entries: Vec<PollEntry>, timeout: Option<Duration> },
 }
 
@@ -52,9 +53,14 @@ impl Operation {
         Self { what, deadline: None, begun: false }
     }
 
+    /// `accept(2)` and `accept4(2)`: `SOCK_NONBLOCK`, or no flags.
+    pub fn accept(fd: i32, flags: i32) -> Self {
+        Self::new(What::Accept { fd, flags })
+    }
+
     /// `connect(2)`.
     pub fn connect(fd: i32, to: SocketAddr) -> Self {
-        Self::new(What::Connect { fd, to })
+        Self::new(What::Connect { fd, to, begun: false })
     }
 
     /// `read(2)`, `recv(2)` and their kin: at most `len` bytes.
@@ -64,7 +70,7 @@ impl Operation {
 
     /// `write(2)`, `send(2)` and their kin.
     pub fn send(fd: i32, data: Vec<u8>, flags: i32, to: Option<SocketAddr>) -> Self {
-        Self::new(What::Send { fd, data, flags, to })
+        Self::new(What::Send { fd, data, done: 0, flags, to })
     }
 
     /// `poll(2)`; a timeout of none waits for ever.
@@ -86,13 +92,20 @@ impl Sockets {
             operation.deadline = self.patience(&operation.what).map(|patience| self.now() + patience);
         }
         let done = match &mut operation.what {
-            What::Connect { fd, to } => Some(self.try_connect(*fd, *to)),
+            What::Accept { fd, flags } => {
+                let result = self.try_accept(*fd, *flags);
+                self.unless_blocking(*fd, 0, result)
+            }
+            What::Connect { fd, to, begun } => {
+                let result = self.try_connect(*fd, *to, begun);
+                self.unless_blocking(*fd, 0, result)
+            }
             What::Receive { fd, len, flags } => {
                 let result = self.try_receive(*fd, *len, *flags);
                 self.unless_blocking(*fd, *flags, result)
             }
-            What::Send { fd, data, flags, to } => {
-                let result = self.try_send(*fd, data, *to);
+            What::Send { fd, data, done, flags, to } => {
+                let result = self.try_send(*fd, data, done, *flags, *to);
                 self.unless_blocking(*fd, *flags, result)
             }
             What::Poll { entries, .. } => self.try_poll(entries).map(Ok),
@@ -105,7 +118,7 @@ impl Sockets {
     /// How long a call waits at the most.
     fn patience(&self, what: &What) -> Option<Duration> {
         match what {
-            What::Receive { fd, .. } => self.descriptor(*fd).ok()?.receive_timeout,
+            What::Receive { fd, .. } | What::Accept { fd, .. } => self.descriptor(*fd).ok()?.receive_timeout,
             What::Connect { fd, .. } | What::Send { fd, .. } => self.descriptor(*fd).ok()?.send_timeout,
             What::Poll { timeout, .. } => *timeout,
         }
@@ -118,7 +131,10 @@ impl Sockets {
                 Ok(Completion { events: vec![0; entries.len()], ..Completion::default() })
             }
             What::Connect { .. } => Err(Errno::EINPROGRESS),
-            What::Receive { .. } | What::Send { .. } => Err(Errno::EAGAIN),
+            What::Send { done, .. } if *done > 0 => {
+                Ok(Completion { value: count(*done), ..Completion::default() })
+            }
+            What::Accept { .. } | What::Receive { .. } | What::Send { .. } => Err(Errno::EAGAIN),
         }
     }
 
@@ -128,9 +144,30 @@ impl Sockets {
         if waits && matches!(result, Err(Errno::EAGAIN)) { None } else { Some(result) }
     }
 
-    fn try_connect(&mut self, fd: i32, to: SocketAddr) -> Result<Completion, Errno> {
+    fn try_accept(&mut self, fd: i32, flags: i32) -> Result<Completion, Errno> {
+        let Kind::Stream(socket) = self.kind(fd)? else { return Err(Errno::EOPNOTSUPP) };
+        let connection = socket.accept(&mut self.stack)?;
+        let settings = self.descriptor(fd)?.settings.clone();
+        self.inherit(&connection, &settings)?;
+        let value = self.install(Kind::Stream(connection), flags & SOCK_NONBLOCK != 0, settings)?;
+        Ok(Completion { value, ..Completion::default() })
+    }
+
+    fn try_connect(&mut self, fd: i32, to: SocketAddr, begun: &mut bool) -> Result<Completion, Errno> {
         match self.kind(fd)? {
             Kind::Datagram(socket) => socket.connect(&mut self.stack, to)?,
+            Kind::Stream(socket) if *begun => socket.connect_outcome()?,
+            Kind::Stream(mut socket) => {
+                let started = socket.connect(&mut self.stack, to);
+                *begun = true;
+                match started {
+                    // Who waits asks again, until it is known how it went.
+                    Err(Errno::EINPROGRESS) if !self.descriptor(fd)?.nonblocking => {
+                        return Err(Errno::EAGAIN);
+                    }
+                    started => started?,
+                }
+            }
         }
         Ok(Completion::default())
     }
@@ -138,13 +175,40 @@ impl Sockets {
     fn try_receive(&mut self, fd: i32, len: usize, flags: i32) -> Result<Completion, Errno> {
         match self.kind(fd)? {
             Kind::Datagram(socket) => socket.receive(len, flags),
+            Kind::Stream(socket) => socket.receive(&mut self.stack, len, flags),
         }
     }
 
-    fn try_send(&mut self, fd: i32, data: &[u8], to: Option<SocketAddr>) -> Result<Completion, Errno> {
-        match self.kind(fd)? {
-            Kind::Datagram(socket) => socket.send(&mut self.stack, data, to),
+    fn try_send(
+        &mut self,
+        fd: i32,
+        data: &[u8],
+        done: &mut usize,
+        flags: i32,
+        to: Option<SocketAddr>,
+    ) -> Result<Completion, Errno> {
+        let descriptor = self.descriptor(fd)?;
+        let settings = descriptor.settings.clone();
+        let waits = flags & MSG_DONTWAIT == 0 && !descriptor.nonblocking;
+        let socket = match descriptor.kind.clone() {
+            Kind::Datagram(socket) => return socket.send(&mut self.stack, data, to),
+            Kind::Stream(socket) => socket,
+        };
+        while *done < data.len() || data.is_empty() {
+            // What was taken counts; an error is the next call's.
+            if *done > 0 && socket.endpoint.mailbox().error.is_some() {
+                break;
+            }
+            match socket.send(&mut self.stack, &data[*done..], flags, &settings) {
+                Ok(_) if data.is_empty() => break,
+                Ok(written) => *done += written,
+                Err(Errno::EAGAIN) if *done > 0 && !waits => break,
+                Err(Errno::EAGAIN) => return Err(Errno::EAGAIN),
+                Err(_) if *done > 0 => break,
+                Err(error) => return Err(error),
+            }
         }
+        Ok(Completion { value: count(*done), ..Completion::default() })
     }
 
     fn try_poll(&mut self, entries: &[PollEntry]) -> Option<Completion> {
@@ -160,6 +224,7 @@ impl Sockets {
         let ready = match self.kind(entry.fd) {
             Err(_) => return POLLNVAL as i16,
             Ok(Kind::Datagram(socket)) => socket.readiness(),
+            Ok(Kind::Stream(socket)) => socket.readiness(&mut self.stack),
         };
         // These two are told whether they were asked for or not.
         ready as i16 & (entry.events | (POLLERR | POLLHUP) as i16)

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use coracle::Config;
+
 use super::constants::{
     AF_INET, IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_TOS, IP_TTL, IPPROTO_UDP, IPPROTO_UDPLITE,
     SO_ACCEPTCONN, SO_BROADCAST, SO_DOMAIN, SO_ERROR, SO_NO_CHECK, SO_PROTOCOL, SO_RCVBUF, SO_RCVTIMEO,
     SO_REUSEADDR, SO_SNDBUF, SO_SNDTIMEO, SO_TYPE, SOCK_DGRAM, SOL_IP, SOL_SOCKET,
 };
+use super::stream_options::congestion_name;
 use super::{Errno, Kind, Sockets, count};
 
 /// What was set and is asked for again.
@@ -21,26 +24,58 @@ pub(super) struct Kept {
     pub(super) tos: u8,
     pub(super) multicast_ttl: u8,
     pub(super) multicast_loop: bool,
+    pub(super) keep_alive: bool,
+    /// The seconds of `SO_LINGER`, if it is on.
+    pub(super) linger: Option<i32>,
+    pub(super) no_delay: bool,
+    pub(super) cork: bool,
+    pub(super) mss: Option<u16>,
+    pub(super) keep_idle: Duration,
+    pub(super) keep_interval: Duration,
+    pub(super) keep_count: u8,
+    pub(super) user_timeout: Option<Duration>,
+    pub(super) congestion: &'static str,
 }
 
-impl Default for Kept {
-    fn default() -> Self {
+impl Kept {
+    /// What a new socket has.
+    pub(super) fn new(config: &Config) -> Self {
         Self {
             reuse_address: false,
             broadcast: false,
             no_checksum: false,
             receive_buffer: count(super::BUFFER),
             send_buffer: count(super::BUFFER),
-            ttl: 64,
+            ttl: config.default_ttl,
             tos: 0,
             multicast_ttl: 1,
             multicast_loop: true,
+            keep_alive: false,
+            linger: None,
+            no_delay: !config.tcp.nagle,
+            cork: false,
+            mss: None,
+            keep_idle: config.tcp.keep_alive_idle,
+            keep_interval: config.tcp.keep_alive_interval,
+            keep_count: config.tcp.keep_alive_count,
+            user_timeout: None,
+            congestion: congestion_name(config.tcp.congestion),
         }
+    }
+
+    /// Linux doubles the value, for its own bookkeeping.
+    pub(super) fn set_receive_buffer(&mut self, value: i32) {
+        self.receive_buffer = value.max(1_152).saturating_mul(2);
+    }
+
+    /// The same of what is sent.
+    pub(super) fn set_send_buffer(&mut self, value: i32) {
+        self.send_buffer = value.max(2_304).saturating_mul(2);
     }
 }
 
 /// The integer that most options are.
-fn integer(value: &[u8]) -> Result<i32, Errno> {
+pub(super) fn integer(value: &[u8]) -> Result<i32, Errno> {
     let bytes = value.first_chunk().ok_or(Errno::EINVAL)?;
     Ok(i32::from_ne_bytes(*bytes))
 }
@@ -81,6 +116,7 @@ impl Sockets {
             (SOL_IP, IP_TTL) => kept.ttl.into(),
             (SOL_IP, IP_TOS) => kept.tos.into(),
             _ => match kind {
+                Kind::Stream(socket) => return self.stream_option(fd, &socket, (level, name)),
                 Kind::Datagram(socket) => match (level, name) {
                     (SOL_SOCKET, SO_TYPE) => SOCK_DGRAM,
                     (SOL_SOCKET, SO_PROTOCOL) => {
@@ -118,6 +154,7 @@ impl Sockets {
                 return Err(Errno::ENOPROTOOPT);
             }
             _ => match kind {
+                Kind::Stream(socket) => self.set_stream_option(fd, &socket, (level, name), value)?,
                 Kind::Datagram(socket) => {
                     let number = integer(value)?;
                     self.set_datagram_option(fd, &socket, (level, name), number)?;
@@ -151,12 +188,11 @@ impl Sockets {
                 kept.no_checksum = value != 0;
                 udp.set_no_checksum(kept.no_checksum)?;
             }
-            // Linux doubles the value, for its own bookkeeping.
             (SOL_SOCKET, SO_RCVBUF) => {
-                kept.receive_buffer = value.max(1_152).saturating_mul(2);
+                kept.set_receive_buffer(value);
                 socket.endpoint.mailbox().room = kept.receive_buffer.unsigned_abs() as usize;
             }
-            (SOL_SOCKET, SO_SNDBUF) => kept.send_buffer = value.max(2_304).saturating_mul(2),
+            (SOL_SOCKET, SO_SNDBUF) => kept.set_send_buffer(value),
             (SOL_IP, IP_TTL) => {
                 kept.ttl = octet()?;
                 udp.set_ttl(kept.ttl)?;
