@@ -112,8 +112,8 @@ impl Engine {
         config: Config,
     ) -> Result<Self, Error> {
         let (first, last) = config.ephemeral_ports;
-        if limits.netifs > 255 || config.pending == 0 || first == 0 || first > last || config.default_ttl == 0
-        {
+        let usable = config.tcp.is_usable() && config.pending > 0 && config.default_ttl > 0;
+        if limits.netifs > 255 || first == 0 || first > last || !usable {
             return Err(Error::Argument);
         }
         let mut random = Random::new(&config.seed);

@@ -5,9 +5,12 @@ use coracle_wire::tcp::{TcpFlags, TcpOptions};
 use super::arrive::Verdict;
 use super::conn::Conn;
 use super::loss::{AckInput, Control};
+use super::pcb::{TcpPcb, ticks};
 use super::segment::Segment;
+use super::sequence::time_before;
 use super::state::Flags;
 use crate::counters::count;
+use crate::time::Instant;
 
 impl Conn<'_> {
     /// The fifth step of RFC 9293 §3.10.7.4; `Err` ends the segment's way.
@@ -102,10 +105,26 @@ impl Conn<'_> {
         match pcb.loss.deadline(self.segments, &pcb.rtt) {
             Some(timer) => {
                 pcb.rexmit_at = timer.at;
+                if pcb.user_timeout > 0 {
+                    pcb.heed_user_timeout(self.now);
+                }
                 pcb.flags.clear(Flags::REXMIT_TIMER);
                 pcb.flags.set(Flags::REXMIT);
             }
             None => pcb.flags.clear(Flags::REXMIT),
+        }
+    }
+}
+
+impl TcpPcb {
+    /// The application gives up no later than it said [RFC 9293 MUST-21].
+    #[cold]
+    fn heed_user_timeout(&mut self, now: Instant) {
+        let waited = ticks(now).wrapping_sub(self.progress_at);
+        let left = self.user_timeout.saturating_sub(waited).min(1 << 20) << 10;
+        let latest = (now.as_micros() as u32).wrapping_add(left);
+        if time_before(latest, self.rexmit_at) {
+            self.rexmit_at = latest;
         }
     }
 }

@@ -87,6 +87,22 @@ pub struct TcpConfig {
 }
 
 impl TcpConfig {
+    /// Whether connections can be had with it: buffers and segments of some size, timeouts in order, acknowledgments
+    /// that wait for less than half a second [RFC 9293 MUST-40].
+    pub(crate) fn is_usable(&self) -> bool {
+        let buffer = 1..1 << 30;
+        buffer.contains(&self.window)
+            && buffer.contains(&self.send_buffer)
+            && self.send_queue > 0
+            && self.mss >= 64
+            && self.initial_window > 0
+            && !self.min_rto.is_zero()
+            && self.min_rto <= self.max_rto
+            && !self.initial_rto.is_zero()
+            && self.delayed_ack < Duration::from_millis(500)
+            && self.keep_alive_count > 1
+    }
+
     /// What suits a host: windows of 256 KiB, CUBIC, everything offered.
     pub const HOST: Self = Self {
         window: 256 * 1024,

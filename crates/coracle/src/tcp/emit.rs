@@ -240,7 +240,7 @@ impl super::pcb::TcpPcb {
         let echo = if answer { self.ts_recent } else { 0 };
         let times = (now.wrapping_add(self.ts_offset), echo);
         TcpOptions {
-            mss: Some(self.path_mss),
+            mss: Some(self.path_mss.min(self.mss_limit)),
             window_scale: self.flags.has(Flags::SCALING).then_some(self.receive_scale),
             timestamps: self.flags.has(Flags::TIMESTAMPS).then_some(times),
             sack_permitted: self.flags.has(Flags::SACK),

@@ -7,7 +7,7 @@ use super::conn::Conn;
 use super::ecn::Ecn;
 use super::emit::Outgoing;
 use super::loss::{NewSegment, RecordFlags};
-use super::pcb::TcpPcb;
+use super::pcb::{TcpPcb, Ticks};
 use super::sequence::Seq;
 use super::state::{Flags, TcpState};
 use crate::counters::count;
@@ -213,7 +213,7 @@ impl Conn<'_> {
         let now = self.micros();
         let pcb = &mut *self.pcb;
         if pcb.loss.is_empty() {
-            pcb.progress_at = super::pcb::ticks(self.now);
+            pcb.after_idle(super::pcb::ticks(self.now));
         }
         let data = if len > 0 { Some(cut(&mut pcb.unsent, len as usize)?) } else { None };
         let mut flags = RecordFlags::default();
@@ -331,6 +331,16 @@ impl TcpPcb {
     pub(super) fn usable(&self) -> u32 {
         let edge = self.una + self.window;
         if edge.after(self.nxt) { edge.since(self.nxt) } else { 0 }
+    }
+
+    /// Nothing was in flight, and something is going to be. After a long silence little is known of the network
+    /// [RFC 5681 §4.1].
+    fn after_idle(&mut self, now: Ticks) {
+        let idle = now.wrapping_sub(self.heard_at).min(1 << 20) << 10;
+        if idle > self.rtt.rto() {
+            self.algorithm.idle(&mut self.congestion, idle, self.rtt.rto());
+        }
+        self.progress_at = now;
     }
 
     /// Whether there is something to send, or to try to.

@@ -161,7 +161,9 @@ impl Conn<'_> {
         let pcb = &mut *self.pcb;
         pcb.rcv_nxt += 1;
         pcb.edge = pcb.edge.max(pcb.rcv_nxt);
-        pcb.flags.set(Flags::ACK_NOW.union(Flags::TELL_FIN));
+        pcb.flags.set(Flags::ACK_NOW);
+        // Who wants no more data need not hear that there is none.
+        pcb.flags.put(Flags::TELL_FIN, !pcb.flags.has(Flags::NO_MORE_DATA));
         match pcb.state {
             TcpState::Established => pcb.state = TcpState::CloseWait,
             TcpState::FinWait1 => pcb.state = TcpState::Closing,
