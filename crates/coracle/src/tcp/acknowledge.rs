@@ -26,6 +26,10 @@ impl Conn<'_> {
             return Err(Verdict::Live);
         }
         if ack.before(pcb.una) {
+            // It came late; what it says of later data still counts.
+            if !options.sack.is_empty() {
+                self.account(&Segment { ack: pcb.una, ..*segment }, options, false);
+            }
             return Ok(());
         }
         let window = pcb.window;

@@ -242,7 +242,10 @@ impl Conn<'_> {
         pcb.nxt += span;
         pcb.flags.put(Flags::FIN_SENT, fin || pcb.flags.has(Flags::FIN_SENT));
         pcb.counters.sent = pcb.counters.sent.wrapping_add(len);
-        self.arm_retransmission();
+        // What is new moves the timer to a later time only.
+        if !pcb.flags.has(Flags::REXMIT) {
+            self.arm_retransmission();
+        }
         count!(self.counters.segments_sent);
         Ok(outgoing(seq, flags, copy))
     }

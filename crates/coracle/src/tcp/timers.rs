@@ -160,7 +160,11 @@ impl Conn<'_> {
         };
         let action = pcb.loss.timed_out(self.segments, timer.kind, control, now, pcb.nxt);
         let probe = match action {
-            TimerAction::Nothing | TimerAction::SendLost { .. } => None,
+            TimerAction::Nothing => None,
+            TimerAction::SendLost { .. } => {
+                pcb.ecn.reduced();
+                None
+            }
             TimerAction::Probe => self.tail_probe(),
         };
         self.arm_retransmission();
@@ -170,7 +174,9 @@ impl Conn<'_> {
     /// What a retransmission timeout means for the connection [RFC 9293 §3.8.3].
     fn timeout_verdict(&mut self) -> Verdict {
         count!(self.counters.timeouts);
-        let timeouts = self.pcb.rtt.backoffs();
+        // Those since the last progress, not since the last measurement of the round-trip time.
+        let first = self.pcb.loss.first().map(|first| self.segments.record(first));
+        let timeouts = first.map_or(0, |first| first.transmissions - 1);
         let most = match self.pcb.state {
             TcpState::SynSent => self.config.syn_retries,
             TcpState::SynReceived => self.config.syn_ack_retries,

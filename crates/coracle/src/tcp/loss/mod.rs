@@ -186,7 +186,7 @@ impl Loss {
     }
 
     /// The record with the lowest numbers: what is not acknowledged for longest.
-    #[cfg(test)]
+    #[inline]
     pub(crate) fn first(&self) -> Option<u32> {
         if self.first == NONE { None } else { Some(self.first) }
     }
