@@ -4,7 +4,7 @@ use core::fmt;
 use core::ptr::NonNull;
 use portable_atomic::Ordering;
 
-use crate::segment::{Seg, Segment};
+use crate::segment::{MAX_LEN, Seg, Segment};
 use crate::{Error, Pbuf};
 
 /// A queue of packets: first in, first out, without memory of its own.
@@ -148,6 +148,42 @@ impl PbufQueue {
         self.packets -= 1;
         self.bytes -= packet.len();
         Some(packet)
+    }
+
+    /// Takes the packets out as one, in time that is linear in the number of their segments, where one
+    /// [`Pbuf::cat`] after the other walks over the front again and again.
+    ///
+    /// Behind a packet with shared segments the joining ends if no references are left, or when the packet would
+    /// have more than 2,147,483,647 bytes; the packets behind stay in the queue then.
+    pub fn pop_joined(&mut self) -> Option<Pbuf> {
+        let mut joined = self.pop_front()?;
+        if self.is_empty() || joined.unshare(usize::MAX).is_err() {
+            return Some(joined);
+        }
+        let (mut last, mut total) = (joined.last_segment(), joined.len());
+        // Segments from here on are shared, and their total lengths are right as they are.
+        let mut shared = None;
+        while self.front().is_some_and(|next| next.len() <= MAX_LEN - total) {
+            let Some(mut packet) = self.pop_front() else { break };
+            total += packet.len();
+            let (is_ours, start, end) =
+                (packet.unshare(usize::MAX).is_ok(), packet.as_raw(), packet.last_segment());
+            // SAFETY: `joined` has the segment, which is exclusive, as are those before it; it is the last one.
+            // The total lengths are set below.
+            unsafe { Seg::new(last).replace_next(Some(packet)) };
+            if !is_ours {
+                shared = Some(start);
+                break;
+            }
+            last = end;
+        }
+        let mut rest = total;
+        for segment in joined.chain_segments().take_while(|segment| Some(segment.as_ptr()) != shared) {
+            // SAFETY: `joined` is borrowed mutably, and the segment exclusive; its own length stays.
+            unsafe { segment.set_len(segment.len(), rest) };
+            rest -= segment.len();
+        }
+        Some(joined)
     }
 
     /// Drops all packets.

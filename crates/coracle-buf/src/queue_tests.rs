@@ -69,6 +69,57 @@ fn one_queue_goes_behind_another() {
 }
 
 #[test]
+fn packets_come_out_as_one() {
+    let memory = memory(1);
+    let mut queue = PbufQueue::new();
+    assert!(queue.pop_joined().is_none());
+    for byte in 1..5 {
+        queue.push_back(packet(&memory, byte)).unwrap();
+    }
+    let joined = queue.pop_joined().unwrap();
+    assert_eq!((joined.len(), joined.segment_count(), queue.len(), queue.bytes()), (10, 4, 0, 0));
+    assert_eq!(joined, &[1, 2, 2, 3, 3, 3, 4, 4, 4, 4]);
+    // A chain among them, and one alone.
+    queue.push_back(packet(&memory, 1)).unwrap();
+    queue.push_back(joined).unwrap();
+    queue.push_back(packet(&memory, 2)).unwrap();
+    let joined = queue.pop_joined().unwrap();
+    assert_eq!(joined, &[1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 2, 2]);
+    let mut cut = joined.slice(12, 1).unwrap();
+    queue.push_back(cut.clone()).unwrap();
+    assert_eq!(queue.pop_joined().unwrap(), &[2]);
+    cut.cat(joined).unwrap();
+    assert_eq!(cut.len(), 14);
+    drop(cut);
+    assert!(memory.stats().is_unused());
+}
+
+/// [`Pbuf::cat`] would refuse; here the queue keeps what does not fit, and nobody's packet changes.
+#[test]
+fn shared_packets_are_joined_as_far_as_references_go() {
+    for references in 0..4 {
+        let memory = memory(references);
+        let mut queue = PbufQueue::new();
+        let kept: Vec<_> = (1..5).map(|byte| packet(&memory, byte)).collect();
+        for packet in &kept {
+            queue.push_back(packet.clone()).unwrap();
+        }
+        let mut all = Vec::new();
+        let mut first = None;
+        while let Some(joined) = queue.pop_joined() {
+            assert_eq!(joined.len(), joined.segments().map(<[u8]>::len).sum());
+            first.get_or_insert(joined.segment_count());
+            all.extend(joined.segments().flatten().copied());
+        }
+        assert_eq!(all, [1, 2, 2, 3, 3, 3, 4, 4, 4, 4]);
+        assert_eq!(first, Some(references + 1), "each packet but the last takes a reference");
+        assert!(kept.iter().map(Pbuf::len).eq(1..5));
+        drop(kept);
+        assert!(memory.stats().is_unused());
+    }
+}
+
+#[test]
 fn bytes_go_behind_the_newest_packet_where_there_is_room() {
     let memory = memory(1);
     let mut queue = PbufQueue::new();

@@ -60,6 +60,11 @@ impl Pbuf {
         core::iter::successors(Some(self.head()), |segment| segment.next())
     }
 
+    /// The pointer to the last segment, without a handle.
+    pub(crate) fn last_segment(&self) -> NonNull<Segment> {
+        self.chain_segments().last().map_or(self.0, Seg::as_ptr)
+    }
+
     /// The pointer to the first segment, without a handle.
     #[inline]
     pub(crate) fn as_raw(&self) -> NonNull<Segment> {

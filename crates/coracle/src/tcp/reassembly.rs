@@ -3,7 +3,8 @@
 //!
 //! What is held are ranges without a hole, each a queue of the packets as they came. Sequence order links the ranges, and
 //! so does the order in which they changed, from which the blocks are read. A range grows at its end and shrinks at its
-//! front, and two that meet are joined, in constant time each; a linear search is left for data that belongs between ranges.
+//! front, and two that meet are joined, in constant time each; what is taken comes out as one chain, in time linear in its
+//! length. A linear search is left for data that belongs between ranges.
 //!
 //! Of bytes that come twice the first stay, as in IPv4 reassembly: nothing that a block has reported is overwritten.
 //!
@@ -189,30 +190,42 @@ impl Reassembly {
         duplicate.map_or(Inserted::Stored, |(start, end)| Inserted::Duplicate { start, end })
     }
 
-    /// The first packet that goes on at `next`, cut to begin there, if it arrived; to be asked for until there is none.
-    /// What lies before `next` is dropped.
+    /// What goes on at `next`, up to the next hole, if it arrived. What lies before `next` is dropped.
+    ///
+    /// Packets that somebody else sees too may come one by one for lack of memory, so it is to be asked for until there is
+    /// none. Where a packet has to be cut for it and cannot be, it is dropped, and the peer sends it again.
     pub(crate) fn take(&mut self, pool: &mut HeldPool, next: Seq) -> Option<Pbuf> {
-        loop {
-            let index = self.first;
-            let range = pool.get_mut(index)?;
-            if range.start.after(next) {
-                return None;
-            }
-            let mut packet = range.packets.pop_front()?;
-            let len = packet.len() as u32;
-            let skip = next.since(range.start);
-            range.start += len;
-            let is_gone = range.packets.is_empty();
-            self.packets -= 1;
-            self.bytes -= len;
-            if is_gone {
-                self.remove_first(pool);
-            }
-            // A packet that cannot be cut for lack of memory is dropped; the peer sends its end again.
-            if skip == 0 || (skip < len && packet.advance(skip as usize).is_ok()) {
-                return Some(packet);
-            }
+        while pool.get(self.first)?.start.before(next) {
+            self.skip_front(pool, next);
         }
+        let range = pool.get_mut(self.first)?;
+        if range.start != next {
+            return None;
+        }
+        let packets = range.packets.len();
+        let data = range.packets.pop_joined()?;
+        let len = data.len() as u32;
+        range.start += len;
+        self.packets -= (packets - range.packets.len()) as u32;
+        self.bytes -= len;
+        self.free_if_empty(pool);
+        Some(data)
+    }
+
+    /// Drops what the first packet has before `next`; all of it, where it cannot be cut.
+    #[cold]
+    fn skip_front(&mut self, pool: &mut HeldPool, next: Seq) {
+        let Some(range) = pool.get_mut(self.first) else { return };
+        let Some(mut packet) = range.packets.pop_front() else { return };
+        let len = packet.len() as u32;
+        let skip = next.since(range.start).min(len);
+        let is_cut =
+            skip < len && packet.advance(skip as usize).is_ok() && range.packets.push_front(packet).is_ok();
+        let gone = if is_cut { skip } else { len };
+        range.start += gone;
+        self.bytes -= gone;
+        self.packets -= u32::from(!is_cut);
+        self.free_if_empty(pool);
     }
 
     /// The ranges that are held, those that changed last first, and as many as `limit` and [`SackBlocks::MOST`] allow
@@ -353,8 +366,12 @@ impl Reassembly {
         }
     }
 
-    fn remove_first(&mut self, pool: &mut HeldPool) {
+    /// Frees the first range if all of it was taken.
+    fn free_if_empty(&mut self, pool: &mut HeldPool) {
         let index = self.first;
+        if pool.get(index).is_none_or(|range| !range.packets.is_empty()) {
+            return;
+        }
         self.unlink(pool, index);
         self.first = pool.get(index).map_or(NONE, |range| range.next);
         if self.first == NONE {

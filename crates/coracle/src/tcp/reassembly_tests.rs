@@ -44,9 +44,9 @@ impl Bench {
     /// All that goes on at `next`.
     fn take(&mut self, next: u32) -> Vec<u8> {
         let mut taken = Vec::new();
-        while let Some(packet) = self.held.take(&mut self.pool, START + next + taken.len() as u32) {
-            assert!(!packet.is_empty());
-            taken.extend(packet.segments().flatten());
+        while let Some(data) = self.held.take(&mut self.pool, START + next + taken.len() as u32) {
+            assert!(!data.is_empty());
+            taken.extend(data.segments().flatten());
         }
         taken
     }
@@ -101,6 +101,26 @@ fn what_arrives_out_of_order_comes_out_in_order() {
     assert_eq!(bench.ranges(), [(30, 32)]);
     assert_eq!(bench.take(30), b"gh");
     assert!(bench.held.is_empty() && bench.is_clean());
+}
+
+/// The packets of a range come as one, whatever joined them; what is shared, one by one when memory is short.
+#[test]
+fn what_goes_on_comes_as_one_chain() {
+    let mut bench = Bench::new(MemoryLimits { references: 4, ..LIMITS }, 8);
+    for (at, bytes) in [(14, b"cc"), (10, b"aa"), (12, b"bb")] {
+        bench.insert(at, bytes);
+    }
+    let data = bench.held.take(&mut bench.pool, START + 10).unwrap();
+    assert_eq!((data.segment_count(), data.len()), (3, 6));
+    drop(data);
+    let kept = [b"dd", b"ee", b"ff", b"gg"].map(|bytes| bench.packet(bytes));
+    for (at, packet) in (10..).step_by(2).zip(&kept) {
+        assert_eq!(bench.held.insert(&mut bench.pool, START + at, packet.clone()), Inserted::Stored);
+    }
+    assert_eq!(bench.held.take(&mut bench.pool, START + 10).unwrap(), b"dd");
+    assert_eq!(bench.take(12), b"eeffgg");
+    drop(kept);
+    assert!(bench.is_clean());
 }
 
 #[test]
