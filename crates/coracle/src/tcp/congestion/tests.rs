@@ -76,6 +76,13 @@ fn congestion_avoidance_adds_one_segment_for_each_window() {
     }
     NEW_RENO.acknowledged(&mut window, &ack(1_000 * MSS, 11 * MSS));
     assert_eq!(window.window, 12 * MSS, "one segment for one acknowledgment");
+    for _ in 0..2 {
+        NEW_RENO.acknowledged(&mut window, &ack(MSS, 12 * MSS));
+        assert_eq!(window.window, 13 * MSS, "what is left over is one window at the most");
+    }
+    let mut window = at_threshold(10);
+    NEW_RENO.acknowledged(&mut window, &ack(10 * MSS, 10 * MSS));
+    assert_eq!(window.window, 11 * MSS, "the limits of slow start are its own");
 }
 
 #[test]
