@@ -334,6 +334,13 @@ impl Memory {
         }
     }
 
+    /// Whether few buffers of the pool are left, less than a quarter: they are for what comes in, not for what could
+    /// wait. Looks through the pool, so it is not for hot paths.
+    pub fn pool_is_scarce(&self) -> bool {
+        let PoolStats { capacity, used, .. } = self.core().pool().free.stats();
+        capacity - used < capacity.div_ceil(4)
+    }
+
     /// Bytes of payload and header room in one buffer of the pool.
     pub fn pool_buffer_size(&self) -> usize {
         self.core().pool().size

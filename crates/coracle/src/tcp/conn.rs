@@ -1,5 +1,6 @@
 //! A connection at work: its control block and what all connections share.
 
+use coracle_buf::Memory;
 use coracle_wire::tcp::{TcpFlags, TcpOptions};
 
 use super::challenge::ChallengeBudget;
@@ -33,6 +34,7 @@ pub(super) struct Conn<'a> {
     pub(super) random: &'a mut Random,
     pub(super) times: &'a Times,
     pub(super) counters: &'a mut TcpCounters,
+    pub(super) memory: &'a Memory,
     pub(super) config: &'a TcpConfig,
     pub(super) now: Instant,
 }

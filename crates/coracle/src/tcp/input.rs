@@ -109,7 +109,7 @@ impl Engine {
         data: Pbuf,
     ) {
         let used = match self.tcp.time_waits.find(&self.hash_key, flow) {
-            Some(entry) => match self.tcp_late(entry, &segment, options) {
+            Some(entry) => match self.tcp_late(entry, info, &segment, options) {
                 Some(used) => Some(used),
                 None => return,
             },
@@ -119,15 +119,27 @@ impl Engine {
     }
 
     /// A segment of a connection in TIME-WAIT. The last sequence number of that, if a new connection begins.
-    fn tcp_late(&mut self, entry: u32, segment: &Segment, options: &TcpOptions) -> Option<Seq> {
+    fn tcp_late(
+        &mut self,
+        entry: u32,
+        info: &PacketInfo,
+        segment: &Segment,
+        options: &TcpOptions,
+    ) -> Option<Seq> {
         let late = LateSegment {
             seq: segment.seq,
             ack: segment.ack,
             flags: segment.flags,
             len: segment.len,
-            timestamp: options.timestamps.map(|(value, _)| value),
+            timestamp: options.timestamps.filter(|_| self.config.tcp.timestamps).map(|(value, _)| value),
         };
-        let action = self.tcp.time_waits.get_mut(entry).judge(&late);
+        let local = self.tcp.time_waits.get(entry).flow.local;
+        let mut action = self.tcp.time_waits.get_mut(entry).judge(&late);
+        let reopens = matches!(action, TimeWaitAction::Reopen { .. });
+        if reopens && self.tcp.find_listener(&self.hash_key, local, info.netif).is_none() {
+            // Nobody would take the new connection; the old one's wait is not ended for that.
+            action = TimeWaitAction::Challenge;
+        }
         match action {
             TimeWaitAction::Ignore => None,
             TimeWaitAction::Acknowledge { restart } => {

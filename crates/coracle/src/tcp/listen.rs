@@ -49,7 +49,12 @@ impl Listener {
 
 impl TcpTable {
     /// The listener at an address and port, or at the port of any address.
-    fn find_listener(&self, key: &HashKey, local: SocketAddrV4, netif: NetifHandle) -> Option<Key> {
+    pub(super) fn find_listener(
+        &self,
+        key: &HashKey,
+        local: SocketAddrV4,
+        netif: NetifHandle,
+    ) -> Option<Key> {
         self.listener_at(key, local, netif).or_else(|| {
             let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, local.port());
             self.listener_at(key, any, netif)

@@ -216,6 +216,7 @@ impl crate::engine::Engine {
             random: &mut self.random,
             times: &self.tcp.times,
             counters: &mut self.counters.tcp,
+            memory: &self.memory,
             config: &self.config.tcp,
             now: self.now,
         })

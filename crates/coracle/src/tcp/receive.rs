@@ -138,7 +138,13 @@ impl Conn<'_> {
             return;
         }
         count!(self.counters.out_of_order);
-        match self.pcb.held.insert(self.held, seq, data) {
+        // The last buffers are for the segment that is missing: were they all held, it could not come in.
+        let kept = if self.memory.pool_is_scarce() {
+            Inserted::NoMemory
+        } else {
+            self.pcb.held.insert(self.held, seq, data)
+        };
+        match kept {
             Inserted::Stored => {}
             Inserted::Duplicate { start, end } => {
                 if self.pcb.flags.has(Flags::SACK) {

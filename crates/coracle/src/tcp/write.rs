@@ -52,7 +52,7 @@ impl Engine {
             self.tcp_may_write(key, bytes.len(), bytes.len().div_ceil(buffer))?;
             let mut copies = PbufQueue::new();
             for piece in bytes.chunks(buffer) {
-                let mut copy = self.memory.alloc(Layer::Raw, piece.len(), Kind::Pool)?;
+                let mut copy = self.tcp_copy(piece.len())?;
                 copy.take(piece)?;
                 copies.push_back(copy).map_err(|(error, _)| error)?;
             }
@@ -83,6 +83,16 @@ impl Engine {
             }
         }
         if written == 0 && !bytes.is_empty() { Err(Error::WouldBlock) } else { Ok(written) }
+    }
+
+    /// A buffer for a copy. It waits for an acknowledgment, which must find a buffer to come in by: so the last buffers
+    /// of the pool are not for copies.
+    fn tcp_copy(&self, len: usize) -> Result<Pbuf, Error> {
+        if self.memory.pool_is_scarce() {
+            self.memory.alloc(Layer::Raw, len, Kind::Ram)
+        } else {
+            self.memory.alloc(Layer::Raw, len, Kind::Pool)
+        }
     }
 
     /// The bytes of a buffer for copies: a segment's, if the pool's buffers are as large.
