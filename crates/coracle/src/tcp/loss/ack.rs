@@ -66,12 +66,54 @@ impl Loss {
     /// Frees everything that is acknowledged.
     #[inline]
     fn advance(&mut self, pool: &mut Segments, input: &AckInput<'_>, min_rtt: u32, to: &mut Delivery) {
-        // Of those that were sent once the last is the newest, being sent in the order of their numbers.
-        let mut newest = None;
+        self.advance_plainly(pool, input, to);
+        if self.first != NONE && pool.record(self.first).seq.before(input.ack) {
+            self.advance_slowly(pool, input, min_rtt, to);
+        }
+    }
+
+    /// Frees records as long as each was sent once, is in flight, and is the oldest of those too.
+    #[inline]
+    fn advance_plainly(&mut self, pool: &mut Segments, input: &AckInput<'_>, to: &mut Delivery) {
+        if self.first == NONE || self.first != self.oldest {
+            return;
+        }
+        let (mut id, mut last, mut count, mut newest) = (self.first, NONE, 0, (0, Seq(0)));
+        loop {
+            let record = pool.record_mut(id);
+            let end = record.end();
+            let marked = record.flags.intersects(RecordFlags::SACKED.with(RecordFlags::LOST));
+            if end.after(input.ack) || marked || record.transmissions != 1 {
+                break;
+            }
+            record.data = None;
+            newest = (record.sent_at, end);
+            to.sampled = to.sampled.or(Some(newest));
+            to.delivered += record.len;
+            to.flags = to.flags.with(record.flags);
+            (last, count) = (id, count + 1);
+            id = record.link(By::Sequence).next;
+            if id == self.first || id != record.link(By::Turn).next {
+                break;
+            }
+        }
+        if last != NONE {
+            to.records = count as u16;
+            to.untouched = to.sampled.is_some_and(|(_, end)| end.at_or_before(self.recover));
+            self.pipe -= to.delivered;
+            pool.release_front(&mut self.first, &mut self.oldest, last, count);
+            // The last is the newest, as they were sent in the order of their numbers.
+            self.rack_update(newest.0, newest.1, input.now);
+        }
+    }
+
+    /// Frees records one by one.
+    #[inline(never)]
+    fn advance_slowly(&mut self, pool: &mut Segments, input: &AckInput<'_>, min_rtt: u32, to: &mut Delivery) {
         while self.first != NONE {
             let id = self.first;
             let record = pool.record(id);
-            let (end, len, flags) = (record.end(), record.len, record.flags);
+            let (sent_at, end, len, flags) = (record.sent_at, record.end(), record.len, record.flags);
             if end.after(input.ack) {
                 if record.seq.before(input.ack) {
                     self.trim(pool, input.ack, to);
@@ -82,9 +124,9 @@ impl Loss {
                 self.shorten_run(pool, id);
             } else {
                 if record.transmissions == 1 {
-                    newest = Some((record.sent_at, end));
-                    to.sampled = to.sampled.or(newest);
+                    to.sampled = to.sampled.or(Some((sent_at, end)));
                     to.untouched |= end.at_or_before(self.recover);
+                    self.rack_update(sent_at, end, input.now);
                 } else {
                     self.deliver_again(pool, id, input, min_rtt, to);
                 }
@@ -95,9 +137,6 @@ impl Loss {
             to.records = to.records.saturating_add(1);
             pool.unlink(By::Sequence, &mut self.first, id);
             pool.release(id);
-        }
-        if let Some((sent_at, end)) = newest {
-            self.rack_update(sent_at, end, input.now);
         }
     }
 

@@ -115,20 +115,16 @@ impl Loss {
         segment: NewSegment,
         now: u32,
     ) -> Result<(), NewSegment> {
-        let Some(id) = pool.take() else { return Err(segment) };
-        let NewSegment { seq, len, flags, data } = segment;
-        let sent_at = if self.first == NONE { now } else { self.stamp(pool, now) };
-        let record = pool.record_mut(id);
-        (record.data, record.seq, record.len) = (data, seq, len);
-        (record.flags, record.transmissions, record.sent_at) = (flags, 1, sent_at);
-        if self.first == NONE {
+        let (seq, len) = (segment.seq, segment.len);
+        let idle = self.first == NONE;
+        let floor = if idle { now } else { later(now, self.rack.sent_at) };
+        pool.append(&mut self.first, &mut self.oldest, segment, floor)?;
+        if idle {
             // [6298-6] The timer starts; and what is known of the last delivery is of no use, being older than all that
             // will be in flight.
             self.armed_at = now;
             (self.rack.sent_at, self.rack.end) = (now, seq);
         }
-        pool.push(By::Sequence, &mut self.first, id);
-        pool.push(By::Turn, &mut self.oldest, id);
         self.pipe += len;
         self.flags.remove(Flags::LIMITED);
         if self.phase != Phase::Open || self.flags.any(Flags::PROBE_DUE) {
@@ -218,7 +214,6 @@ impl Loss {
     /// The time to note for a transmission. Of two at the same time the one with higher numbers counts as the later
     /// [RFC 8985 §6.1], so a retransmission that follows on new data gets a microsecond more, and nothing after it less:
     /// several segments leave at once, and some clocks are coarse.
-    #[inline]
     fn stamp(&self, pool: &Segments, now: u32) -> u32 {
         let mut at = later(now, self.rack.sent_at);
         if self.oldest != NONE {

@@ -2,6 +2,7 @@
 
 use coracle_buf::{Arena, Error, Pbuf, Table};
 
+use super::{NewSegment, later};
 use crate::table::NONE;
 use crate::tcp::sequence::Seq;
 
@@ -182,13 +183,99 @@ impl Segments {
     }
 
     /// A free record, from now on in use and in no list.
-    #[inline]
     pub(super) fn take(&mut self) -> Option<u32> {
         let id = self.first_free;
         let record = self.records.get(id as usize)?;
         self.first_free = record.link(By::Sequence).next;
         self.used += 1;
         Some(id)
+    }
+
+    /// Puts a new record behind the last of both lists, in flight, which was sent at `floor` or as late as the last one.
+    ///
+    /// # Errors
+    ///
+    /// The segment, if no record is free.
+    #[inline]
+    pub(super) fn append(
+        &mut self,
+        first: &mut u32,
+        oldest: &mut u32,
+        segment: NewSegment,
+        floor: u32,
+    ) -> Result<(), NewSegment> {
+        let id = self.first_free;
+        if id as usize >= self.records.len() {
+            return Err(segment);
+        }
+        if *first == NONE || *first != *oldest {
+            self.append_slowly(first, oldest, segment, floor);
+            return Ok(());
+        }
+        // As a rule both lists have the same ends.
+        let head = self.record_mut(*first);
+        let [before, earlier] = &mut head.links;
+        let (last, newest) = (before.previous, earlier.previous);
+        (before.previous, earlier.previous) = (id, id);
+        let tail = self.record_mut(newest);
+        tail.links[By::Turn as usize].next = id;
+        let sent_at = later(floor, tail.sent_at);
+        if last == newest {
+            tail.links[By::Sequence as usize].next = id;
+        } else {
+            self.set_next(By::Sequence, last, id);
+        }
+        let links = [Link { next: *first, previous: last }, Link { next: *oldest, previous: newest }];
+        self.fill(id, segment, sent_at, links);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn append_slowly(&mut self, first: &mut u32, oldest: &mut u32, segment: NewSegment, floor: u32) {
+        let id = self.first_free;
+        let mut sent_at = floor;
+        if *oldest != NONE {
+            sent_at = later(floor, self.record(self.previous(By::Turn, *oldest)).sent_at);
+        }
+        self.fill(id, segment, sent_at, [ALONE; 2]);
+        self.push(By::Sequence, first, id);
+        self.push(By::Turn, oldest, id);
+    }
+
+    /// Takes the first free record into use.
+    #[inline]
+    fn fill(&mut self, id: u32, segment: NewSegment, sent_at: u32, links: [Link; 2]) {
+        let NewSegment { seq, len, flags, data } = segment;
+        let record = self.record_mut(id);
+        let next_free = record.link(By::Sequence).next;
+        (record.data, record.seq, record.len, record.sent_at) = (data, seq, len, sent_at);
+        (record.links, record.flags, record.transmissions) = (links, flags, 1);
+        self.first_free = next_free;
+        self.used += 1;
+    }
+
+    /// Gives `count` records back, the first of both lists up to `last`, which follow on each other in both. Their data
+    /// is dropped already.
+    #[inline]
+    pub(super) fn release_front(&mut self, first: &mut u32, oldest: &mut u32, last: u32, count: u32) {
+        let begin = *first;
+        let [sequence, turn] = self.record(last).links;
+        let [before, earlier] = self.record(begin).links.map(|link| link.previous);
+        self.set_next(By::Sequence, last, self.first_free);
+        self.first_free = begin;
+        self.used -= count;
+        *first = NONE;
+        if before != last {
+            *first = sequence.next;
+            self.set_next(By::Sequence, before, sequence.next);
+            self.set_previous(By::Sequence, sequence.next, before);
+        }
+        *oldest = NONE;
+        if earlier != last {
+            *oldest = turn.next;
+            self.set_next(By::Turn, earlier, turn.next);
+            self.set_previous(By::Turn, turn.next, earlier);
+        }
     }
 
     /// Gives a record back that is in no list, and drops its data.
