@@ -13,7 +13,7 @@ use coracle::wire::ethernet::Tci;
 use coracle::wire::ipv4::protocol;
 use coracle::{
     Arena, Config, Handler, Instant, Ipv4Settings, Kind, Layer, Limits, MacAddr, Memory, MemoryLimits,
-    NetifConfig, NetifHandle, Pbuf, Raw, RawHandle, Stack, Udp, UdpHandle,
+    NetifConfig, NetifHandle, Pbuf, Raw, RawHandle, Refused, Stack, Tcp, Udp, UdpHandle,
 };
 
 use crate::frames::{Ipv4, arp, ethernet, icmp, udp};
@@ -42,8 +42,10 @@ pub const TUNNEL_ADDRESS: [u8; 4] = [203, 0, 113, 1];
 pub const TUNNEL_PEER: [u8; 4] = [203, 0, 113, 2];
 /// The group that the Ethernet interface has joined.
 pub const GROUP: [u8; 4] = [239, 1, 2, 3];
-/// The port of the UDP and the UDP-Lite echo servers.
+/// The port of the UDP, the UDP-Lite and the TCP echo servers.
 pub const ECHO_PORT: u16 = 7;
+/// The port of the TCP server that takes everything and says nothing.
+pub const SINK_PORT: u16 = 9;
 /// The port of a socket that is connected to port 4,000 of the peer.
 pub const CONNECTED_PORT: u16 = 4_001;
 /// Whom the canary exchange is with.
@@ -76,9 +78,10 @@ impl Port {
 /// The application on every control block of a [`Rig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum App {
-    /// Sends datagrams back. It does not answer well-known ports, lest two echo servers talk for ever.
+    /// Sends datagrams and what comes over connections back, and closes when the peer does. It does not answer
+    /// datagrams from well-known ports, lest two echo servers talk for ever.
     Echo,
-    /// Drops what it gets.
+    /// Drops what it gets, and keeps connections open.
     Sink,
     /// Looks at raw packets and passes them on.
     Look,
@@ -92,6 +95,27 @@ impl Handler for App {
         assert!(usize::from(info.header_len) + 8 + data.len() <= usize::from(info.total_len));
         if *self == Self::Echo && from.port() >= 1_024 {
             drop(udp.send_to(data, from));
+        }
+    }
+
+    fn accept(&mut self, _: &mut Tcp<'_, Self>) -> Result<Self, coracle::Error> {
+        Ok(*self)
+    }
+
+    fn recv(&mut self, tcp: &mut Tcp<'_, Self>, data: Pbuf) -> Result<(), Refused> {
+        assert!(!data.is_empty(), "nothing is no data");
+        tcp.recved(data.len()).expect("the data was received");
+        if *self == Self::Echo
+            && let Err(rejected) = tcp.write(data)
+        {
+            assert!(rejected.error == coracle::Error::Memory, "{rejected}");
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, tcp: &mut Tcp<'_, Self>) {
+        if *self == Self::Echo {
+            tcp.close().expect("a connection whose handler runs is there");
         }
     }
 
@@ -173,6 +197,8 @@ impl Rig {
             stack.udp(member)?.set_reuse_address(true)?;
             stack.udp(member)?.bind(bind(9))?;
         }
+        stack.tcp_listen(bind(ECHO_PORT), 2, App::Echo)?;
+        stack.tcp_listen(bind(SINK_PORT), 2, App::Sink)?;
         let connected = stack.udp_new(App::Sink)?;
         stack.udp(connected)?.bind(bind(CONNECTED_PORT))?;
         stack.udp(connected)?.connect(SocketAddr::from((PEER, 4_000)))?;
