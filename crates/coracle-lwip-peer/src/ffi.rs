@@ -10,8 +10,12 @@ use std::net::Ipv4Addr;
 pub(crate) const ERR_OK: i8 = 0;
 /// `ERR_MEM`.
 pub(crate) const ERR_MEM: i8 = -1;
+/// `ERR_CLSD`.
+pub(crate) const ERR_CLSD: i8 = -15;
 /// `ERR_IF`.
 pub(crate) const ERR_IF: i8 = -12;
+/// `TCP_WRITE_FLAG_COPY`.
+pub(crate) const TCP_WRITE_FLAG_COPY: u8 = 1;
 
 /// `PBUF_RAW`: no headroom.
 pub(crate) const PBUF_RAW: i32 = 0;
@@ -55,11 +59,22 @@ pub(crate) struct UdpPcb {
     opaque: [u8; 0],
 }
 
+/// `struct tcp_pcb`, and `struct tcp_pcb_listen`; only lwIP looks inside.
+#[repr(C)]
+pub(crate) struct TcpPcb {
+    opaque: [u8; 0],
+}
+
 pub(crate) type InputFn = unsafe extern "C" fn(*mut Pbuf, *mut Netif) -> i8;
 pub(crate) type OutputFn = unsafe extern "C" fn(*mut Netif, *mut Pbuf, *const Ip4Addr) -> i8;
 pub(crate) type LinkOutputFn = unsafe extern "C" fn(*mut Netif, *mut Pbuf) -> i8;
 pub(crate) type InitFn = unsafe extern "C" fn(*mut Netif) -> i8;
 pub(crate) type UdpRecvFn = unsafe extern "C" fn(*mut c_void, *mut UdpPcb, *mut Pbuf, *const IpAddr, u16);
+pub(crate) type TcpConnectedFn = unsafe extern "C" fn(*mut c_void, *mut TcpPcb, i8) -> i8;
+pub(crate) type TcpAcceptFn = unsafe extern "C" fn(*mut c_void, *mut TcpPcb, i8) -> i8;
+pub(crate) type TcpRecvFn = unsafe extern "C" fn(*mut c_void, *mut TcpPcb, *mut Pbuf, i8) -> i8;
+pub(crate) type TcpSentFn = unsafe extern "C" fn(*mut c_void, *mut TcpPcb, u16) -> i8;
+pub(crate) type TcpErrFn = unsafe extern "C" fn(*mut c_void, i8);
 
 /// `struct netif`, with spare room behind it, because lwIP writes the members that are not declared here.
 #[repr(C)]

@@ -39,9 +39,11 @@ mod error;
 mod ffi;
 mod library;
 mod stack;
+mod tcp;
 
 pub use error::Error;
 pub use stack::{Config, Datagram, Frame, Stack, UdpSocket};
+pub use tcp::{TcpHandler, TcpSocket};
 
 #[cfg(test)]
 mod tests;

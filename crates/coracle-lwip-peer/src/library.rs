@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, io, process};
 
 use crate::Error;
-use crate::ffi::{InitFn, InputFn, Ip4Addr, IpAddr, Netif, OutputFn, Pbuf, UdpPcb, UdpRecvFn};
+use crate::ffi::{
+    InitFn, InputFn, Ip4Addr, IpAddr, Netif, OutputFn, Pbuf, TcpAcceptFn, TcpConnectedFn, TcpErrFn, TcpPcb,
+    TcpRecvFn, TcpSentFn, UdpPcb, UdpRecvFn,
+};
 
 const SONAME: &CStr = c"liblwip.so.0";
 
@@ -21,6 +24,8 @@ macro_rules! functions {
         /// The functions of one private copy of the library, which stays loaded as long as this lives.
         pub(crate) struct Api {
             $(pub(crate) $name: $signature,)*
+            /// lwIP's count of half seconds, by which it ages connections.
+            pub(crate) tcp_ticks: NonNull<u32>,
             _library: Library,
         }
 
@@ -34,6 +39,7 @@ macro_rules! functions {
                         // type repeats, and `_library` keeps it mapped as long as the pointer can be reached.
                         unsafe { std::mem::transmute::<*mut c_void, $signature>(address.as_ptr()) }
                     },)*
+                    tcp_ticks: library.symbol("tcp_ticks\0").ok_or(Error::MissingSymbol("tcp_ticks"))?.cast(),
                     _library: library,
                 })
             }
@@ -62,6 +68,21 @@ functions! {
     udp_recv: unsafe extern "C" fn(*mut UdpPcb, UdpRecvFn, *mut c_void),
     udp_sendto: unsafe extern "C" fn(*mut UdpPcb, *mut Pbuf, *const IpAddr, u16) -> i8,
     udp_remove: unsafe extern "C" fn(*mut UdpPcb),
+    tcp_new: unsafe extern "C" fn() -> *mut TcpPcb,
+    tcp_bind: unsafe extern "C" fn(*mut TcpPcb, *const IpAddr, u16) -> i8,
+    tcp_listen_with_backlog: unsafe extern "C" fn(*mut TcpPcb, u8) -> *mut TcpPcb,
+    tcp_connect: unsafe extern "C" fn(*mut TcpPcb, *const IpAddr, u16, TcpConnectedFn) -> i8,
+    tcp_arg: unsafe extern "C" fn(*mut TcpPcb, *mut c_void),
+    tcp_accept: unsafe extern "C" fn(*mut TcpPcb, TcpAcceptFn),
+    tcp_recv: unsafe extern "C" fn(*mut TcpPcb, Option<TcpRecvFn>),
+    tcp_sent: unsafe extern "C" fn(*mut TcpPcb, Option<TcpSentFn>),
+    tcp_err: unsafe extern "C" fn(*mut TcpPcb, Option<TcpErrFn>),
+    tcp_write: unsafe extern "C" fn(*mut TcpPcb, *const c_void, u16, u8) -> i8,
+    tcp_output: unsafe extern "C" fn(*mut TcpPcb) -> i8,
+    tcp_recved: unsafe extern "C" fn(*mut TcpPcb, u16),
+    tcp_close: unsafe extern "C" fn(*mut TcpPcb) -> i8,
+    tcp_abort: unsafe extern "C" fn(*mut TcpPcb),
+    tcp_slowtmr: unsafe extern "C" fn(),
     inet_chksum: unsafe extern "C" fn(*const c_void, u16) -> u16,
 }
 

@@ -16,6 +16,7 @@ use crate::ffi::{
     UdpPcb,
 };
 use crate::library::Api;
+use crate::tcp::TcpSockets;
 
 /// Frames that wait for [`Stack::pop_frame`]; more are refused with `ERR_MEM`, as a full device ring would.
 const TRANSMIT_QUEUE: usize = 64;
@@ -38,6 +39,7 @@ pub struct Config {
 /// It belongs to one thread, as lwIP's raw API demands.
 pub struct Stack {
     sockets: RefCell<Vec<Rc<Socket>>>,
+    pub(crate) tcp: Rc<TcpSockets>,
     interface: Rc<Interface>,
 }
 
@@ -100,7 +102,8 @@ impl Stack {
             in_input: Cell::new(false),
         });
         interface.add()?;
-        Ok(Self { sockets: RefCell::default(), interface })
+        let tcp = Rc::new(TcpSockets::new(Rc::clone(&interface.api)));
+        Ok(Self { sockets: RefCell::default(), tcp, interface })
     }
 
     /// Binds a new UDP control block to `port` of every address (`udp_new`, `udp_bind`, `udp_recv`); 0 lets lwIP pick.
@@ -195,6 +198,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let interface = &*self.interface;
+        self.tcp.end();
         for socket in self.sockets.get_mut().iter() {
             // SAFETY: each control block was made by this stack and is removed once; no callback of it can run after.
             unsafe { (interface.api.udp_remove)(socket.pcb.as_ptr()) };
@@ -387,7 +391,7 @@ fn filled_pbuf(api: &Api, layer: i32, bytes: &[u8]) -> Result<NonNull<Pbuf>, Err
     Ok(pbuf)
 }
 
-fn check(status: i8) -> Result<(), Error> {
+pub(crate) fn check(status: i8) -> Result<(), Error> {
     match status {
         ERR_OK => Ok(()),
         ERR_MEM => Err(Error::Memory),

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 
-use super::{Config, Error, Stack};
+use super::{Config, Error, Stack, TcpHandler, TcpSocket};
 
 fn stack(host: u8) -> Option<Stack> {
     let config = Config {
@@ -111,4 +111,93 @@ fn checksum_of_the_rfc_example() {
     assert_eq!(sum, (!0xddf2_u16).to_be());
     assert_eq!(stack.checksum(&vec![0; 65_536]), Err(Error::TooLong));
     stack.check_timeouts();
+}
+
+/// What a connection heard; the server's side echoes, and closes after its peer.
+#[derive(Default)]
+struct Log {
+    echo: bool,
+    heard: RefCell<Vec<String>>,
+    bytes: RefCell<Vec<u8>>,
+}
+
+impl Log {
+    fn note(&self, what: &str) {
+        self.heard.borrow_mut().push(what.into());
+    }
+}
+
+impl TcpHandler for Log {
+    fn opened(&self, _tcp: &TcpSocket) {
+        self.note("opened");
+    }
+
+    fn received(&self, tcp: &TcpSocket, data: &[u8]) {
+        self.bytes.borrow_mut().extend_from_slice(data);
+        if self.echo {
+            tcp.write(data).unwrap();
+        }
+    }
+
+    fn finished(&self, tcp: &TcpSocket) {
+        self.note("finished");
+        tcp.close().unwrap();
+    }
+
+    fn sent(&self, _tcp: &TcpSocket, bytes: usize) {
+        self.note(&format!("sent {bytes}"));
+    }
+
+    fn failed(&self, tcp: &TcpSocket) {
+        assert!(!tcp.is_open());
+        self.note("failed");
+    }
+}
+
+#[test]
+fn a_connection_opens_echoes_and_closes() {
+    const CLOSED: Result<(), Error> = Err(Error::Lwip(-15));
+    let (Some(client), Some(server)) = (stack(1), stack(2)) else { return };
+    settle(&client, &server);
+    let (serving, asking) = (Rc::new(Log { echo: true, ..Log::default() }), Rc::new(Log::default()));
+    server.tcp_listen(80, serving.clone()).unwrap();
+    assert_eq!(server.tcp_listen(80, serving.clone()), Err(Error::Lwip(-8)), "ERR_USE");
+    let to = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), 80);
+    for _ in 0..2 {
+        let socket = client.tcp_connect(to, asking.clone()).unwrap();
+        settle(&client, &server);
+        socket.write(b"copied, ").unwrap();
+        socket.write_static(b"and not").unwrap();
+        socket.output().unwrap();
+        settle(&client, &server);
+        assert_eq!(*asking.bytes.take(), *b"copied, and not");
+        assert_eq!(*serving.bytes.take(), *b"copied, and not");
+        socket.close().unwrap();
+        assert_eq!((socket.close(), socket.write(b"late"), socket.output()), (CLOSED, CLOSED, CLOSED));
+        settle(&client, &server);
+        client.tcp_end_time_wait();
+        assert_eq!(*asking.heard.take(), ["opened", "sent 15"]);
+        assert_eq!(serving.heard.borrow()[0], "opened");
+        assert_eq!(serving.heard.take().last().unwrap(), "finished");
+        assert_eq!((client.tcp.count(), server.tcp.count()), (0, 0));
+    }
+}
+
+#[test]
+fn a_refused_connection_and_the_end_of_a_stack_end_sockets() {
+    let (Some(client), Some(server)) = (stack(1), stack(2)) else { return };
+    settle(&client, &server);
+    let log = Rc::new(Log::default());
+    let to = |port| SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), port);
+    let refused = client.tcp_connect(to(81), log.clone()).unwrap();
+    settle(&client, &server);
+    assert_eq!(*log.heard.take(), ["failed"]);
+    assert!(!refused.is_open());
+    server.tcp_listen(80, log.clone()).unwrap();
+    let socket = client.tcp_connect(to(80), log.clone()).unwrap();
+    settle(&client, &server);
+    assert_eq!((client.tcp.count(), server.tcp.count()), (1, 1));
+    drop(client);
+    assert!(!socket.is_open());
+    assert_eq!(socket.write(b"late"), Err(Error::Lwip(-15)));
 }
