@@ -29,7 +29,7 @@ pub(crate) fn valgrind_version() -> Result<String, Failure> {
 /// # Errors
 /// [`Failure::Broken`] if the run under valgrind fails, with what it said.
 pub(crate) fn instructions_per_round(measurement: &Measurement) -> Result<f64, Failure> {
-    let [few, many] = ROUNDS;
+    let [few, many] = ROUNDS.map(|rounds| rounds * measurement.weight);
     let (less, more) = (total(measurement, few)?, total(measurement, many)?);
     Ok((more as f64 - less as f64) / (many - few) as f64)
 }

@@ -65,6 +65,7 @@ mod json;
 mod report;
 mod scenario;
 mod stacks;
+mod tcp;
 mod timing;
 mod udp_echo;
 

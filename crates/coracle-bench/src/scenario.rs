@@ -3,10 +3,15 @@
 use crate::checksum;
 use crate::failure::Failure;
 use crate::stacks::coracle::{self, CoraclePair};
+use crate::stacks::coracle_tcp::CoracleTcp;
 use crate::stacks::harness::Harness;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 use crate::stacks::lwip::{self, LwipPair};
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+use crate::stacks::lwip_tcp::LwipTcp;
 use crate::stacks::smoltcp::{self, Poll, SmoltcpPair, Steps};
+use crate::stacks::smoltcp_tcp::SmoltcpTcp;
+use crate::tcp::{bulk, bulk_beside, open_close, ping_pong};
 use crate::udp_echo::{build, build_1000, build_1000_spread};
 
 /// Something that can be done any number of times, checking its own result.
@@ -22,6 +27,8 @@ pub(crate) trait Work {
 pub(crate) struct Measurement {
     pub(crate) scenario: &'static str,
     pub(crate) stack: &'static str,
+    /// How many times as many rounds are counted as elsewhere, where one round is not like the next.
+    pub(crate) weight: u64,
     /// Sets it up and warms it up.
     pub(crate) build: fn() -> Result<Box<dyn Work>, Failure>,
 }
@@ -43,7 +50,16 @@ const fn row(
     stack: &'static str,
     build: fn() -> Result<Box<dyn Work>, Failure>,
 ) -> Measurement {
-    Measurement { scenario, stack, build }
+    Measurement { scenario, stack, weight: 1, build }
+}
+
+/// A transfer: a round ends in the middle of things.
+const fn stream(
+    scenario: &'static str,
+    stack: &'static str,
+    build: fn() -> Result<Box<dyn Work>, Failure>,
+) -> Measurement {
+    Measurement { weight: 10, ..row(scenario, stack, build) }
 }
 
 /// All measurements, those of one scenario next to each other; the first of a scenario is what the others are compared with.
@@ -64,6 +80,27 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
     row("udp-echo-64-1000-spread", "smoltcp-steps", build_1000_spread::<SmoltcpPair<Steps>>),
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     row("udp-echo-64-1000-spread", "lwip", build_1000_spread::<LwipPair>),
+    stream("tcp-bulk", "coracle", bulk::<CoracleTcp>),
+    stream("tcp-bulk", "smoltcp", bulk::<SmoltcpTcp<Poll>>),
+    stream("tcp-bulk", "smoltcp-steps", bulk::<SmoltcpTcp<Steps>>),
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    stream("tcp-bulk", "lwip", bulk::<LwipTcp>),
+    stream("tcp-bulk-beside-1000", "coracle", bulk_beside::<CoracleTcp, 1_000>),
+    stream("tcp-bulk-beside-1000", "smoltcp", bulk_beside::<SmoltcpTcp<Poll>, 1_000>),
+    stream("tcp-bulk-beside-1000", "smoltcp-steps", bulk_beside::<SmoltcpTcp<Steps>, 1_000>),
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    stream("tcp-bulk-beside-1000", "lwip", bulk_beside::<LwipTcp, 1_000>),
+    stream("tcp-bulk-beside-100000", "coracle", bulk_beside::<CoracleTcp, 100_000>),
+    row("tcp-ping-pong-64", "coracle", ping_pong::<CoracleTcp>),
+    row("tcp-ping-pong-64", "smoltcp", ping_pong::<SmoltcpTcp<Poll>>),
+    row("tcp-ping-pong-64", "smoltcp-steps", ping_pong::<SmoltcpTcp<Steps>>),
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    row("tcp-ping-pong-64", "lwip", ping_pong::<LwipTcp>),
+    row("tcp-open-close", "coracle", open_close::<CoracleTcp>),
+    row("tcp-open-close", "smoltcp", open_close::<SmoltcpTcp<Poll>>),
+    row("tcp-open-close", "smoltcp-steps", open_close::<SmoltcpTcp<Steps>>),
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    row("tcp-open-close", "lwip", open_close::<LwipTcp>),
     row("checksum-1460", "coracle", checksum::build::<1460, coracle::Checksum>),
     row("checksum-1460", "smoltcp", checksum::build::<1460, smoltcp::Checksum>),
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]

@@ -84,7 +84,7 @@ impl Sum for Checksum {
 }
 
 /// Hands over every frame that waits.
-fn carry(from: &Stack, to: &Stack) -> Result<u64, Failure> {
+pub(crate) fn carry(from: &Stack, to: &Stack) -> Result<u64, Failure> {
     let mut carried = 0;
     while let Some(frame) = from.pop_frame() {
         to.input(&frame).map_err(|error| broken(&error))?;
@@ -93,7 +93,7 @@ fn carry(from: &Stack, to: &Stack) -> Result<u64, Failure> {
     Ok(carried)
 }
 
-fn load(config: &Config) -> Result<Stack, Failure> {
+pub(crate) fn load(config: &Config) -> Result<Stack, Failure> {
     Stack::new(config).map_err(|error| {
         let advice = match error {
             Error::NotFound(_) => "; Debian and Ubuntu have it: apt-get install liblwip0",
@@ -103,7 +103,7 @@ fn load(config: &Config) -> Result<Stack, Failure> {
     })
 }
 
-fn broken(error: &Error) -> Failure {
+pub(crate) fn broken(error: &Error) -> Failure {
     Failure::Broken(format!("lwIP: {error}"))
 }
 

@@ -45,6 +45,8 @@ pub(crate) enum Steps {}
 
 /// How an application drives its interface.
 pub(crate) trait Manner {
+    /// Whether [`receive`](Self::receive) also transmits, and takes all frames at once.
+    const RECEIVING_SENDS: bool;
     /// After the application has queued a datagram.
     fn transmit(host: &mut Host, port: &mut Port<'_>, now: Instant);
     /// After a frame has arrived.
@@ -53,8 +55,8 @@ pub(crate) trait Manner {
 
 /// One end: an interface and its sockets.
 pub(crate) struct Host {
-    interface: Interface,
-    sockets: SocketSet<'static>,
+    pub(crate) interface: Interface,
+    pub(crate) sockets: SocketSet<'static>,
 }
 
 /// A device that receives from one ring and transmits into the other.
@@ -63,10 +65,15 @@ pub(crate) struct Port<'a> {
     outbound: &'a mut Ring,
 }
 
+/// Room for a frame.
+struct Slot {
+    bytes: [u8; FRAME],
+    length: usize,
+}
+
 /// Frames on their way in one direction. Both ends work in the slots themselves.
-struct Ring {
-    slots: Box<[[u8; FRAME]; SLOTS]>,
-    lengths: [usize; SLOTS],
+pub(crate) struct Ring {
+    slots: Box<[Slot]>,
     next: usize,
     waiting: usize,
     carried: u64,
@@ -74,7 +81,7 @@ struct Ring {
 
 impl<M: Manner> UdpEcho for SmoltcpPair<M> {
     fn new(sockets: u16) -> Result<Self, Failure> {
-        let (mut to_server, mut to_client) = (Ring::new(), Ring::new());
+        let (mut to_server, mut to_client) = (Ring::new(SLOTS), Ring::new(SLOTS));
         let mut client =
             Host::new(CLIENT_MAC, CLIENT, &mut Port { inbound: &mut to_client, outbound: &mut to_server });
         let mut server =
@@ -168,6 +175,8 @@ impl<M> SmoltcpPair<M> {
 }
 
 impl Manner for Poll {
+    const RECEIVING_SENDS: bool = true;
+
     fn transmit(host: &mut Host, port: &mut Port<'_>, now: Instant) {
         host.interface.poll(now, port, &mut host.sockets);
     }
@@ -178,6 +187,8 @@ impl Manner for Poll {
 }
 
 impl Manner for Steps {
+    const RECEIVING_SENDS: bool = false;
+
     fn transmit(host: &mut Host, port: &mut Port<'_>, now: Instant) {
         host.interface.poll_egress(now, port, &mut host.sockets);
     }
@@ -188,7 +199,7 @@ impl Manner for Steps {
 }
 
 impl Host {
-    fn new(mac: [u8; 6], address: Ipv4Address, port: &mut Port<'_>) -> Self {
+    pub(crate) fn new(mac: [u8; 6], address: Ipv4Address, port: &mut Port<'_>) -> Self {
         let mut interface = Interface::new(Config::new(EthernetAddress(mac).into()), port, Instant::ZERO);
         interface.update_ip_addrs(|addresses| {
             // A new interface has room for one address at least.
@@ -207,8 +218,36 @@ impl Host {
 }
 
 impl Ring {
-    fn new() -> Self {
-        Self { slots: Box::new([[0; FRAME]; SLOTS]), lengths: [0; SLOTS], next: 0, waiting: 0, carried: 0 }
+    pub(crate) fn new(slots: usize) -> Self {
+        let slots = (0..slots).map(|_| Slot { bytes: [0; FRAME], length: 0 }).collect();
+        Self { slots, next: 0, waiting: 0, carried: 0 }
+    }
+
+    /// Frames on their way.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Frames that arrived.
+    pub(crate) fn carried(&self) -> u64 {
+        self.carried
+    }
+
+    /// The slot so many places after another.
+    #[inline]
+    fn after(&self, slot: usize, places: usize) -> usize {
+        let after = slot + places;
+        if after < self.slots.len() { after } else { after - self.slots.len() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting == self.slots.len()
+    }
+}
+
+impl<'a> Port<'a> {
+    pub(crate) fn new(inbound: &'a mut Ring, outbound: &'a mut Ring) -> Self {
+        Self { inbound, outbound }
     }
 }
 
@@ -223,12 +262,12 @@ impl Device for Port<'_> {
         Self: 'a;
 
     fn receive(&mut self, _now: Instant) -> Option<(Filled<'_>, Free<'_>)> {
-        let ready = self.inbound.waiting > 0 && self.outbound.waiting < SLOTS;
+        let ready = self.inbound.waiting > 0 && !self.outbound.is_full();
         ready.then_some((Filled(self.inbound), Free(self.outbound)))
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Free<'_>> {
-        (self.outbound.waiting < SLOTS).then_some(Free(self.outbound))
+        (!self.outbound.is_full()).then_some(Free(self.outbound))
     }
 
     /// Says nothing of checksums, so that all are computed and verified in software.
@@ -248,8 +287,9 @@ impl RxToken for Filled<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
         let ring = self.0;
         let slot = ring.next;
-        let result = read(&ring.slots[slot][..ring.lengths[slot]]);
-        ring.next = (slot + 1) % SLOTS;
+        let Slot { bytes, length } = &ring.slots[slot];
+        let result = read(&bytes[..*length]);
+        ring.next = ring.after(slot, 1);
         ring.waiting -= 1;
         ring.carried += 1;
         result
@@ -263,10 +303,11 @@ impl TxToken for Free<'_> {
     #[inline]
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, write: F) -> R {
         let ring = self.0;
-        let slot = (ring.next + ring.waiting) % SLOTS;
-        ring.lengths[slot] = length;
+        let slot = ring.after(ring.next, ring.waiting);
         ring.waiting += 1;
-        write(&mut ring.slots[slot][..length])
+        let slot = &mut ring.slots[slot];
+        slot.length = length;
+        write(&mut slot.bytes[..length])
     }
 }
 
@@ -284,7 +325,7 @@ impl Sum for Checksum {
     }
 }
 
-fn broken(error: &dyn std::fmt::Debug) -> Failure {
+pub(crate) fn broken(error: &dyn std::fmt::Debug) -> Failure {
     Failure::Broken(format!("smoltcp: {error:?}"))
 }
 
@@ -305,7 +346,7 @@ mod tests {
             socket.send_slice(&pair.expected.payload(), to).unwrap();
             pair.client_side(Poll::transmit);
             let slot = pair.to_server.next;
-            pair.to_server.slots[slot][position] ^= flip;
+            pair.to_server.slots[slot].bytes[position] ^= flip;
             pair.server_side(Poll::receive);
             assert_eq!(pair.echo().unwrap(), flip == 0);
         }
