@@ -263,7 +263,10 @@ impl Loss {
         let rtt = self.measure(input, &delivery, &mut control);
         let mut report = delivery.report(input, rtt);
         report.newly_sacked = delivery.sacked;
-        report.duplicate = duplicate.is_some();
+        if let Some(block) = duplicate {
+            report.duplicate = true;
+            self.widen(input, block);
+        }
         let sample = self.sample(input, rtt, &control);
         report.reduced = self.end_probe(input, duplicate, &sample, &mut control);
         report.undone = self.judge_undo(pool, input, &delivery, duplicate, &mut control);

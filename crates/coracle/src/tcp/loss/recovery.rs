@@ -113,7 +113,6 @@ impl Loss {
     ) -> bool {
         let mut proved = false;
         if let Some(block) = duplicate {
-            self.widen(input, block);
             proved = self.count_needless(input, block, control.window.segment);
         }
         let false_timeout = self.phase == Phase::Timeout && self.judge_timeout(input, delivery);

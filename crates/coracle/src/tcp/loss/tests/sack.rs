@@ -61,6 +61,7 @@ fn a_loss_that_a_probe_repaired_reduces_the_window() {
         if duplicate {
             assert!(!sender.ack(30, &[]).reduced, "it may be a late answer to the first sending");
             assert!(!sender.ack(30, &[(29, 30)]).reduced);
+            assert_eq!(sender.loss.reorder_steps, 1, "[8985-4] the probe was the cause, not reordering");
         } else {
             sender.ack(30, &[]);
         }
