@@ -21,10 +21,8 @@ mod segments;
 mod timer;
 mod types;
 
-#[allow(unused_imports, reason = "the parts come before the whole")]
-pub(crate) use segments::{Record, RecordFlags, Segments};
-#[allow(unused_imports, reason = "the parts come before the whole")]
-pub(crate) use types::{AckInput, AckReport, Control, Counts, LossTimer, NewSegment, TimerAction, TimerKind};
+pub(crate) use segments::{RecordFlags, Segments};
+pub(crate) use types::{AckInput, Control, Counts, NewSegment, TimerAction, TimerKind};
 
 use crate::table::NONE;
 use crate::tcp::congestion::CongestionWindow;

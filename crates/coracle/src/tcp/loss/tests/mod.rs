@@ -11,6 +11,7 @@ use std::vec::Vec;
 use coracle_buf::{Arena, Kind, Layer, Memory, MemoryLimits, Pbuf};
 use coracle_wire::tcp::SackBlocks;
 
+use super::types::AckReport;
 use super::*;
 use crate::tcp::congestion::{CongestionControl, NEW_RENO};
 use crate::tcp::rtt::{RtoLimits, Rtt};
