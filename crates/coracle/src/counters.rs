@@ -195,6 +195,8 @@ pub struct TcpCounters {
     pub cookies_sent: u32,
     /// Connections made of a cookie.
     pub cookies_returned: u32,
+    /// Half-open connections that gave way to one whose peer returned a cookie.
+    pub half_open_evicted: u32,
     /// Connections that gave way to others.
     pub sacrificed: u32,
     /// Paths that turned out to take less.

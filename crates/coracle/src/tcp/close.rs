@@ -47,6 +47,7 @@ impl Engine {
             && let Some(mut conn) = self.tcp_conn(key.index)
         {
             conn.start_fin_wait_2();
+            self.tcp_rearm(key.index);
         }
         self.tcp_finish(key);
         Ok(false)

@@ -284,9 +284,8 @@ impl Engine {
             return self.tcp_refuse(&Cause::new(*flow, segment));
         };
         count!(self.counters.tcp.cookies_returned);
-        let Some(door) = self.tcp.listeners.get(listener) else { return };
         // With no room now, the peer's next segment asks again.
-        if door.pending >= door.backlog || !self.tcp_make_room(door.priority) {
+        if !self.tcp_make_room_behind(listener) {
             count!(self.counters.tcp.backlog_full);
             return;
         }
@@ -297,6 +296,33 @@ impl Engine {
         let verdict = conn.arrives(*segment, options, data);
         self.tcp_conclude(position, verdict, Some(&cause));
         self.tcp_rearm(position);
+    }
+
+    /// Makes room for a connection whose peer proved that it is there. One that has proved nothing yet gives way: so
+    /// a flood of SYNs keeps nobody out [RFC 4987 §3.2].
+    fn tcp_make_room_behind(&mut self, listener: Key) -> bool {
+        let Some(door) = self.tcp.listeners.get(listener) else { return false };
+        let (full, priority) = (door.pending >= door.backlog, door.priority);
+        if full && !self.tcp_evict_half_open(Some(listener)) {
+            return false;
+        }
+        self.tcp_make_room(priority) || (self.tcp_evict_half_open(None) && self.tcp_make_room(priority))
+    }
+
+    /// Forgets the connection that is half-open for longest, of one listener or of any.
+    fn tcp_evict_half_open(&mut self, listener: Option<Key>) -> bool {
+        let now = ticks(self.now);
+        let half_open = self.tcp.slots.iter().filter(|(_, pcb)| {
+            pcb.state == TcpState::SynReceived
+                && pcb.flags.has(Flags::PASSIVE)
+                && !pcb.flags.has(Flags::HELD.union(Flags::DEAD))
+                && (listener.is_none() || pcb.listener == listener)
+        });
+        let oldest = half_open.max_by_key(|(_, pcb)| now.wrapping_sub(pcb.heard_at));
+        let Some(position) = oldest.map(|(key, _)| key.index) else { return false };
+        count!(self.counters.tcp.half_open_evicted);
+        self.tcp_forget(position);
+        true
     }
 
     /// Makes of a cookie what the SYN would have made.
