@@ -294,6 +294,11 @@ impl Engine {
         let Some(mut conn) = self.tcp_conn(position) else { return };
         let cause = Cause::new(*flow, segment);
         let verdict = conn.arrives(*segment, options, data);
+        if conn.pcb.una == segment.ack {
+            // There was no record of our SYN, so that it was taken for a byte of data.
+            conn.pcb.acked = conn.pcb.acked.saturating_sub(1);
+            conn.pcb.counters.acked = conn.pcb.counters.acked.saturating_sub(1);
+        }
         self.tcp_conclude(position, verdict, Some(&cause));
         self.tcp_rearm(position);
     }

@@ -74,8 +74,8 @@ impl Engine {
 
     #[inline(never)]
     fn tcp_flush_all(&mut self) {
-        // What becomes due while sending waits for the next time.
-        let mut turns = self.tcp.slots.used();
+        // What becomes due while sending waits for the next time. Some that are listed may be over already.
+        let mut turns = self.tcp.slots.capacity();
         while turns > 0
             && let Some(position) = self.tcp.output.take()
         {

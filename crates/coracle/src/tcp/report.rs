@@ -147,7 +147,7 @@ impl Engine {
             Verdict::Over => {
                 // The last acknowledgment may be owed still.
                 self.tcp_output(position);
-                self.tcp_end(position, None);
+                self.tcp_end_well(position);
             }
             Verdict::TimeWait => self.tcp_time_wait(position),
             Verdict::Forget => self.tcp_forget(position),
@@ -226,9 +226,13 @@ impl Engine {
             count!(self.counters.tcp.time_waits);
             self.tcp_rearm_time_wait();
         }
+        self.tcp_end_well(position);
+    }
+
+    /// Both sides closed: a shell stays for what the application has not heard yet, and goes when it has.
+    fn tcp_end_well(&mut self, position: u32) {
         self.tcp_release(position);
         if let Some(pcb) = self.tcp.slots.at_mut(position as usize) {
-            // A shell for what the application has not heard yet.
             pcb.state = TcpState::TimeWait;
         }
         self.tcp.ready.add(position);
