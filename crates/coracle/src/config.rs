@@ -31,6 +31,8 @@ pub struct Limits {
     pub tcp_held: usize,
     /// TCP connections in TIME-WAIT; when there are more, the oldest go.
     pub tcp_time_wait: usize,
+    /// Words that each TCP connection keeps for the application, besides its handler. lwIP: `LWIP_TCP_PCB_NUM_EXT_ARGS`.
+    pub tcp_ext_args: usize,
     /// Neighbours (ARP entries) of all interfaces.
     pub neighbours: usize,
     /// Routes set by the owner; those that follow from the addresses of interfaces are not counted.
@@ -54,6 +56,7 @@ impl Limits {
         tcp_segments: 0,
         tcp_held: 0,
         tcp_time_wait: 0,
+        tcp_ext_args: 0,
         neighbours: 0,
         routes: 0,
         groups: 0,
@@ -70,6 +73,7 @@ impl Limits {
         tcp_segments: 32,
         tcp_held: 8,
         tcp_time_wait: 8,
+        tcp_ext_args: 0,
         neighbours: 8,
         routes: 2,
         groups: 4,
@@ -86,6 +90,7 @@ impl Limits {
         tcp_segments: 16_384,
         tcp_held: 4_096,
         tcp_time_wait: 4_096,
+        tcp_ext_args: 0,
         neighbours: 1_024,
         routes: 256,
         groups: 256,

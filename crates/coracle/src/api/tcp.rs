@@ -546,6 +546,25 @@ impl<'a, H> Tcp<'a, H> {
         self.change(change)
     }
 
+    /// Sets a word that the connection keeps for the application besides its handler. lwIP: `tcp_ext_arg_set`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for a number not below [`Limits::tcp_ext_args`](crate::Limits).
+    pub fn set_ext_arg(&mut self, number: usize, value: usize) -> Result<(), Error> {
+        *self.stack.engine.tcp.ext_arg(self.handle.0, number)? = value;
+        Ok(())
+    }
+
+    /// A word that the application keeps with the connection; zero before it is set. lwIP: `tcp_ext_arg_get`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tcp::set_ext_arg`].
+    pub fn ext_arg(&mut self, number: usize) -> Result<usize, Error> {
+        self.stack.engine.tcp.ext_arg(self.handle.0, number).copied()
+    }
+
     /// What the stack was made with.
     pub fn config(&self) -> &Config {
         &self.stack.engine.config

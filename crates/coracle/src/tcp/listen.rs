@@ -224,15 +224,13 @@ impl Engine {
         let mut pcb = TcpPcb::new(&self.config, *flow, self.tcp.listeners.get(listener)?.priority);
         pcb.path_mss = path_mss;
         pcb.ts_offset = ts_offset;
-        let door = self.tcp.listeners.get_mut(listener)?;
-        pcb.inherit(door);
+        pcb.inherit(self.tcp.listeners.get(listener)?);
         pcb.listener = Some(listener);
         pcb.state = TcpState::SynReceived;
         pcb.flags.set(Flags::PASSIVE.union(Flags::IN_BACKLOG));
         pcb.start_at(isn);
-        let key = self.tcp.slots.insert(pcb).ok()?;
-        door.pending += 1;
-        self.tcp.living += 1;
+        let key = self.tcp.insert(pcb).ok()?;
+        self.tcp.listeners.get_mut(listener)?.pending += 1;
         self.tcp.index(&self.hash_key, key.index);
         Some(key.index)
     }

@@ -37,7 +37,7 @@ mod timers;
 mod victims;
 mod write;
 
-use coracle_buf::{Arena, Error};
+use coracle_buf::{Arena, Error, Table};
 
 pub use close::Shutdown;
 pub use config::{SynCookies, TcpConfig};
@@ -99,6 +99,9 @@ pub(crate) struct TcpTable {
     /// Connections that are not over.
     living: u32,
     most: u32,
+    /// What applications keep with each connection, so many words for each.
+    ext_args: Table<usize>,
+    ext_count: usize,
     pub(crate) listeners: Slots<Listener>,
     /// Listeners by their address and port.
     doors: Index,
@@ -134,6 +137,8 @@ impl TcpTable {
             flows: Index::new(arena, slots)?,
             living: 0,
             most: u32::try_from(limits.tcp).map_err(|_| Error::Memory)?,
+            ext_args: arena.table(slots.checked_mul(limits.tcp_ext_args).ok_or(Error::Memory)?, |_| 0)?,
+            ext_count: limits.tcp_ext_args,
             listeners: Slots::new(arena, limits.tcp_listeners)?,
             doors: Index::new(arena, limits.tcp_listeners)?,
             segments: Segments::new(arena, limits.tcp_segments)?,
@@ -186,6 +191,24 @@ impl TcpTable {
             pcb.flags.set(Flags::INDEXED);
             self.flows.insert(pcb.flow.hash(key), position);
         }
+    }
+
+    /// Takes a control block in.
+    fn insert(&mut self, pcb: TcpPcb) -> Result<Key, Error> {
+        let key = self.slots.insert(pcb)?;
+        self.living += 1;
+        let first = key.index as usize * self.ext_count;
+        self.ext_args[first..first + self.ext_count].fill(0);
+        Ok(key)
+    }
+
+    /// A word that the application keeps with a connection that is not over.
+    pub(crate) fn ext_arg(&mut self, key: Key, number: usize) -> Result<&mut usize, Error> {
+        self.get(key).ok_or(Error::Closed)?;
+        if number >= self.ext_count {
+            return Err(Error::Argument);
+        }
+        self.ext_args.get_mut(key.index as usize * self.ext_count + number).ok_or(Error::Argument)
     }
 
     /// Remembers that there is a connection, or a listener for some, of a priority.

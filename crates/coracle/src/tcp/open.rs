@@ -24,8 +24,7 @@ impl Engine {
         }
         let mut pcb = TcpPcb::new(&self.config, Flow { local: NOWHERE, remote: NOWHERE }, PRIORITY_NORMAL);
         pcb.flags.put(Flags::HEARD, heard);
-        let key = self.tcp.slots.insert(pcb)?;
-        self.tcp.living += 1;
+        let key = self.tcp.insert(pcb)?;
         self.tcp.least_priority = self.tcp.least_priority.min(PRIORITY_NORMAL);
         Ok(key)
     }
