@@ -130,6 +130,8 @@ pub(crate) struct TcpPcb {
     pub(crate) long_at: Ticks,
     pub(crate) poll_at: Ticks,
     pub(crate) poll_interval: Ticks,
+    /// Data that came before its time is given up, unless more comes.
+    pub(crate) held_until: Ticks,
     pub(crate) heard_at: Ticks,
     /// When the oldest data that is not acknowledged first left, or was acknowledged partly.
     pub(crate) progress_at: Ticks,
@@ -224,6 +226,7 @@ impl TcpPcb {
             long_at: 0,
             poll_at: 0,
             poll_interval: 0,
+            held_until: 0,
             heard_at: 0,
             progress_at: 0,
             user_timeout: 0,

@@ -5,12 +5,16 @@ use coracle_wire::tcp::TcpFlags;
 
 use super::arrive::Verdict;
 use super::conn::Conn;
-use super::pcb::TcpPcb;
+use super::pcb::{TcpPcb, Ticks};
 use super::reassembly::Inserted;
 use super::segment::Segment;
 use super::sequence::Seq;
 use super::state::{Flags, TcpState};
 use crate::counters::count;
+
+/// How long data that came before its time is kept when nothing more comes, in ticks: two minutes. A peer that fell
+/// silent cannot hold buffers for ever, and one that is there sends again what is missing sooner than that.
+const HELD_LIFETIME: Ticks = (120 * 1_000_000) >> 10;
 
 impl Conn<'_> {
     /// The seventh and the eighth step of RFC 9293 §3.10.7.4: the data of a segment, and its FIN.
@@ -130,6 +134,17 @@ impl Conn<'_> {
         }
     }
 
+    /// What was missing never came: what waited for it goes, to be sent again by the peer, as SACK allows
+    /// [RFC 2018 §8].
+    #[cold]
+    pub(super) fn give_up_held(&mut self) {
+        let pcb = &mut *self.pcb;
+        pcb.held.clear(self.held);
+        if pcb.fin_at.is_some_and(|fin_at| fin_at.after(pcb.rcv_nxt)) {
+            pcb.fin_at = None;
+        }
+    }
+
     /// Keeps data that comes before its time [RFC 9293 SHLD-31], and asks for what is missing.
     #[cold]
     fn out_of_order(&mut self, seq: Seq, len: u32, data: Pbuf) {
@@ -138,6 +153,7 @@ impl Conn<'_> {
             return;
         }
         count!(self.counters.out_of_order);
+        self.pcb.held_until = self.ticks().wrapping_add(HELD_LIFETIME);
         // The last buffers are for the segment that is missing: were they all held, it could not come in.
         let kept = if self.memory.pool_is_scarce() {
             Inserted::NoMemory

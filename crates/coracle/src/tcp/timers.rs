@@ -73,7 +73,7 @@ impl TcpPcb {
         fast(self.flags.has(Flags::ACK_LATER), self.ack_at);
         fast(self.flags.has(Flags::REFUSED), self.offer_at);
         let fast = (first != u32::MAX).then(|| Instant::from_micros(now.as_micros() + u64::from(first)));
-        if self.poll_interval == 0 && !self.flags.has(Flags::LONG) {
+        if self.poll_interval == 0 && !self.flags.has(Flags::LONG) && self.held.is_empty() {
             return fast;
         }
         let slow = self.earliest_slow(ticks(now));
@@ -88,7 +88,8 @@ impl TcpPcb {
     fn earliest_slow(&self, now: Ticks) -> Option<Ticks> {
         let long = self.flags.has(Flags::LONG).then(|| left(self.long_at, now));
         let poll = (self.poll_interval > 0).then(|| left(self.poll_at, now));
-        long.into_iter().chain(poll).min()
+        let held = (!self.held.is_empty()).then(|| left(self.held_until, now));
+        long.into_iter().chain(poll).chain(held).min()
     }
 }
 
@@ -114,6 +115,10 @@ impl Conn<'_> {
             pcb.flags.set(Flags::TELL_POLL);
             pcb.poll_at = tick.wrapping_add(pcb.poll_interval);
         }
+        if !pcb.held.is_empty() && !time_before(tick, pcb.held_until) {
+            self.give_up_held();
+        }
+        let pcb = &mut *self.pcb;
         if pcb.flags.has(Flags::LONG) && !time_before(tick, pcb.long_at) {
             let (verdict, probe) = self.long_due();
             if verdict != Verdict::Live || probe.is_some() {
