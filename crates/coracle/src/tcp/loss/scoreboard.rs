@@ -6,7 +6,7 @@
 use super::ack::Delivery;
 use super::segments::By;
 use super::types::{AckInput, Phase};
-use super::{DUP_THRESH, Loss, RecordFlags, Segments};
+use super::{Loss, RecordFlags, Segments};
 use crate::table::NONE;
 use crate::tcp::sequence::Seq;
 
@@ -59,10 +59,10 @@ impl Loss {
                 0
             };
         } else if input.duplicate {
-            // A peer may send more of them than it received segments. Before recovery three are enough, within it those
-            // of one window; after a timeout they answer to what was sent needlessly.
+            // A peer may send more of them than it received segments: in recovery those of one window count. After a
+            // timeout they answer to what was sent needlessly.
             let counts = match self.phase {
-                Phase::Open | Phase::Reduced => self.sacked < DUP_THRESH,
+                Phase::Open | Phase::Reduced => true,
                 Phase::Recovery => self.delivered < self.flight,
                 Phase::Timeout => false,
             };

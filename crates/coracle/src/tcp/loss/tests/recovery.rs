@@ -334,3 +334,60 @@ fn what_leaves_at_once_keeps_its_order() {
     assert_eq!(sender.ack(31, &[]).newly_lost, 0);
     assert!(sender.loss.is_empty());
 }
+
+/// [RFC 3522 §3.2] What was sent three times may have arrived the second time: that is a loss.
+#[test]
+fn an_echo_from_between_two_retransmissions_proves_nothing() {
+    let mut sender = measured(20);
+    sender.time_out_rto();
+    sender.resend();
+    let between = sender.now;
+    sender.time_out_rto();
+    sender.resend();
+    sender.wait(20);
+    let echo = sender.now.wrapping_sub(between) / 1_000;
+    let report = sender.ack_full(11, &[], Some(echo), false);
+    assert_eq!((report.undone, report.rtt), (false, Some(echo * 1_000)));
+    assert!(sender.loss.in_recovery());
+}
+
+/// [RFC 9937 §6] The one more is not given when yet more is found lost.
+#[test]
+fn the_pace_does_not_rise_while_more_is_lost() {
+    let mut sender = measured(20);
+    sender.wait(100);
+    sender.ack(10, &[(27, 30)]);
+    assert_eq!(sender.resend(), [10, 11, 12]);
+    sender.wait(100);
+    assert_eq!(sender.ack(11, &[(12, 13), (27, 30)]).newly_lost, MSS);
+    assert_eq!(sender.resend(), [11, 13]);
+}
+
+/// [8985-4] Where nothing was ever reordered, a hole is not given time in the repair after a timeout either.
+#[test]
+fn a_hole_in_the_repair_after_a_timeout_is_lost_at_once() {
+    let mut sender = measured(10);
+    sender.more = false;
+    sender.time_out_rto();
+    assert_eq!(sender.resend(), [10]);
+    sender.wait(100);
+    sender.ack(11, &[]);
+    assert_eq!(sender.resend(), [11, 12]);
+    sender.wait(100);
+    assert_eq!(sender.ack(11, &[(12, 13)]).newly_lost, MSS);
+    assert_eq!(sender.resend().first(), Some(&11));
+}
+
+/// [RFC 5682 §2.1] What was sent again before the timeout tells nothing about it.
+#[test]
+fn a_timeout_in_recovery_is_repaired_at_once() {
+    let mut sender = measured_plain(10);
+    sender.wait(100);
+    (0..3).for_each(|_| _ = sender.ack(10, &[]));
+    assert_eq!(sender.resend(), [10]);
+    assert_eq!(sender.time_out_rto(), TimerAction::SendLost { attempts: 2 });
+    assert_eq!(sender.resend(), [10]);
+    sender.wait(100);
+    sender.ack(11, &[]);
+    assert_eq!(sender.resend(), [11, 12]);
+}
