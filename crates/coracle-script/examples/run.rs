@@ -1,34 +1,52 @@
-//! Runs scripts and prints what happened: `cargo run -p coracle-script --example run -- file.pkt …`.
+//! Runs scripts and prints what happened: `cargo run -p coracle-script --example run -- [--set name=value] file.pkt …`.
+//! `--quiet` leaves out what happened in those that passed.
 
 use std::process::ExitCode;
 
 use coracle_script::{Outcome, Report, Script};
 
 fn main() -> ExitCode {
-    let mut failed = 0;
-    let files: Vec<String> = std::env::args().skip(1).collect();
-    if files.is_empty() {
-        eprintln!("usage: run file.pkt …");
-        return ExitCode::from(2);
-    }
-    for file in files {
-        let report = match std::fs::read_to_string(&file) {
-            Ok(text) => Script::parse(&text).map(|script| script.run()).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        match report {
-            Ok(report) => failed += u32::from(!show(&file, &report)),
-            Err(why) => {
-                println!("{file}: {why}");
-                failed += 1;
-            }
+    let (mut passed, mut failed, mut unsupported) = (0, 0, 0);
+    let (mut settings, mut quiet) = (Vec::new(), false);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quiet" => quiet = true,
+            "--set" => settings.extend(arguments.next()),
+            file => match run(file, &settings) {
+                Ok(report) => {
+                    let count = match &report.result {
+                        Ok(()) => &mut passed,
+                        Err(failure) if failure.outcome == Outcome::Unsupported => &mut unsupported,
+                        Err(_) => &mut failed,
+                    };
+                    *count += 1;
+                    show(file, &report, quiet);
+                }
+                Err(why) => {
+                    println!("{file}: {why}");
+                    unsupported += 1;
+                }
+            },
         }
     }
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("{passed} passed, {failed} failed, {unsupported} unsupported");
+    if failed + unsupported == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Prints a report; true: the script ran to its end.
-fn show(file: &str, report: &Report) -> bool {
+fn run(file: &str, settings: &[String]) -> Result<Report, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let mut script = Script::parse(&text).map_err(|error| error.to_string())?;
+    for setting in settings {
+        script.set(setting).map_err(|error| error.to_string())?;
+    }
+    Ok(script.run())
+}
+
+fn show(file: &str, report: &Report, quiet: bool) {
+    if quiet && report.result.is_ok() {
+        return;
+    }
     println!("{file}");
     for line in &report.trace {
         println!("  {line}");
@@ -41,5 +59,4 @@ fn show(file: &str, report: &Report) -> bool {
         Err(failure) if failure.outcome == Outcome::Unsupported => println!("  unsupported: {failure}"),
         Err(failure) => println!("  FAILED: {failure}"),
     }
-    report.result.is_ok()
 }

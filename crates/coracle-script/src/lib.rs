@@ -41,6 +41,25 @@ impl Script {
         language::parse(text).map(Self)
     }
 
+    /// Makes a setting such as `window=65536`, as a `// coracle:` comment does; those of the script itself go before it.
+    ///
+    /// ```
+    /// let mut script = coracle_script::Script::parse("0 < icmp echo_request\n+0 > [ttl 9] icmp echo_reply")?;
+    /// script.set("ttl=9")?;
+    /// assert_eq!(script.run().result, Ok(()));
+    /// # Ok::<(), coracle_script::ParseError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When it is not of the form `name=value`; a name that is not known is a failure of the run.
+    pub fn set(&mut self, setting: &str) -> Result<(), ParseError> {
+        let directives = &mut self.0.directives;
+        let position = directives.iter().take_while(|directive| directive.line == 0).count();
+        directives.insert(position, language::setting(0, setting)?);
+        Ok(())
+    }
+
     /// Runs it on a stack of its own.
     pub fn run(&self) -> Report {
         runner::run(&self.0)

@@ -195,3 +195,24 @@ fn a_call_on_a_connection_with_another_result() {
     changed(CONNECTION, "close(4) = 0", "close(4) = -1 EBADF", 18, "EBADF");
     fails("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 connect(3, ..., ...) = 0", 2, "blocks");
 }
+
+#[test]
+fn the_push_flag_counts_unless_it_is_said_not_to() {
+    let with =
+        |set: &str| format!("// coracle: push={set}\n{}", CONNECTION.replace("> P. 1:1977", "> . 1:1977"));
+    fails(&with("exact"), 16, "flags");
+    assert_eq!(Script::parse(&with("any")).unwrap().run().result, Ok(()));
+    let plain = with("any").replace("> . 1:1977(1976)", "> .U 1:1977(1976)");
+    fails(&plain, 16, "flags");
+}
+
+#[test]
+fn settings_from_outside_go_behind_those_of_the_script() {
+    let mut script =
+        Script::parse("// coracle: ttl=9\n0 < icmp echo_request\n+0 > [ttl 9] icmp echo_reply").unwrap();
+    script.set("ttl=7").unwrap();
+    assert_eq!(script.run().result, Ok(()));
+    script.set("nothing=7").unwrap();
+    assert_eq!(script.run().result.unwrap_err().line, 0);
+    assert!(script.set("nothing").is_err());
+}

@@ -10,7 +10,7 @@ mod tests;
 
 use std::fmt;
 
-use ast::Script;
+use ast::{Script, Setting};
 
 /// Why a text is no script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,14 @@ impl fmt::Display for ParseError {
 }
 
 impl std::error::Error for ParseError {}
+
+/// Reads a setting, `name=value`.
+pub(crate) fn setting(line: u32, text: &str) -> Result<Setting, ParseError> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok(Setting { line, name: name.into(), value: value.into() }),
+        None => Err(ParseError { line, why: format!("expected name=value, found `{text}`") }),
+    }
+}
 
 /// Reads a script.
 pub(crate) fn parse(text: &str) -> Result<Script, ParseError> {

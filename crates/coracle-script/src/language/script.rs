@@ -31,10 +31,7 @@ fn directives(text: &str) -> Result<Vec<Setting>, ParseError> {
         let Some(rest) = line.trim().strip_prefix("// coracle:") else { continue };
         let line = number as u32 + 1;
         for word in rest.split_whitespace() {
-            let Some((name, value)) = word.split_once('=') else {
-                return Err(ParseError { line, why: format!("expected name=value, found `{word}`") });
-            };
-            settings.push(Setting { line, name: name.into(), value: value.into() });
+            settings.push(super::setting(line, word)?);
         }
     }
     Ok(settings)

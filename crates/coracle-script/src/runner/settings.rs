@@ -26,6 +26,8 @@ pub(super) struct Settings {
     pub(super) remote_isn: u32,
     /// Packets that no line of the script expects are a failure at its end.
     pub(super) strict_end: bool,
+    /// The PSH flag is not looked at.
+    pub(super) any_push: bool,
     /// Timestamps must advance as the script's do, instead of being taken as they come.
     pub(super) exact_timestamps: bool,
 }
@@ -41,6 +43,7 @@ impl Default for Settings {
             tolerance_permille: 125,
             remote_isn: 0,
             strict_end: true,
+            any_push: false,
             exact_timestamps: false,
         }
     }
@@ -153,6 +156,19 @@ impl Settings {
                     _ => return Err(wrong(directive, "neither strict nor lenient")),
                 };
             }
+            "push" => {
+                self.any_push = match directive.value.as_str() {
+                    "exact" => false,
+                    "any" => true,
+                    _ => return Err(wrong(directive, "neither exact nor any")),
+                };
+            }
+            "profile" => match directive.value.as_str() {
+                "host" => *self.tcp() = TcpConfig::HOST,
+                "small" => *self.tcp() = TcpConfig::SMALL,
+                "linux" => self.linux(),
+                _ => return Err(wrong(directive, "neither host, small nor linux")),
+            },
             "broadcast_echo" => self.sockets.config.broadcast_echo = switch(directive)?,
             "icmp_errors_per_second" => self.sockets.config.icmp_errors_per_second = parsed(directive)?,
             "icmp_error_burst" => self.sockets.config.icmp_error_burst = parsed(directive)?,
@@ -168,11 +184,9 @@ impl Settings {
 
     /// The settings of a kernel that a shell command makes; false: it makes none that is known here.
     fn command(&mut self, command: &str) -> bool {
-        // What the public collection of Linux sets before each of its scripts.
         let mut understood = command.contains("defaults.sh");
         if understood {
-            self.tcp().window = 15 << 20;
-            self.tcp().syn_retries = 5;
+            self.linux();
         }
         for word in command.split([' ', '\n', ';', '"', '\'']) {
             let Some((name, value)) = word.split_once('=') else { continue };
@@ -180,6 +194,12 @@ impl Settings {
             understood |= self.kernel_setting(&name, value);
         }
         understood
+    }
+
+    /// What the public collection of Linux sets before each of its scripts.
+    fn linux(&mut self) {
+        self.tcp().window = 15 << 20;
+        self.tcp().syn_retries = 5;
     }
 
     fn kernel_setting(&mut self, name: &str, value: &str) -> bool {

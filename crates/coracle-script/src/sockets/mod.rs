@@ -55,6 +55,8 @@ pub(crate) use stream_options::congestion;
 const FIRST: i32 = 3;
 /// Descriptors that one process may have.
 const MOST: usize = 1_024;
+/// How often in a row the stack is run at one time.
+const AT_ONE_TIME: u32 = 1_000;
 /// Bytes that a datagram socket holds unless `SO_RCVBUF` says otherwise.
 const BUFFER: usize = 212_992;
 
@@ -164,12 +166,15 @@ impl Sockets {
 
     /// Moves the clock, and runs every timer that is due until then at its time. Time never runs backwards.
     pub fn advance(&mut self, to: Instant) {
+        let mut again = 0;
         while let Some(next) = self.stack.next_deadline()
             && next <= to
+            && again < AT_ONE_TIME
         {
+            // A stack that wants to be run at the same time again has more to do now, but not for ever.
+            again = if next > self.now { 0 } else { again + 1 };
             self.now = self.now.max(next);
             self.settle();
-            // A stack that wants to be run at the same time again has more to do now.
         }
         self.now = self.now.max(to);
         self.settle();

@@ -85,3 +85,11 @@ fn descriptors_and_control_blocks_run_out() {
     sockets.close(3).unwrap();
     assert_eq!(datagram(&mut sockets), 3);
 }
+
+/// A program may hand them to another thread.
+#[test]
+fn sockets_may_move_between_threads() {
+    let mut sockets = sockets();
+    let fd = std::thread::spawn(move || datagram(&mut sockets)).join().unwrap();
+    assert_eq!(fd, 3);
+}
