@@ -125,7 +125,9 @@ impl Handler for Endpoint {
     /// Linux ends a connection that is being opened by an error that others survive.
     fn trouble(&mut self, tcp: &mut Tcp<'_, Self>, error: IcmpErrorKind) {
         let connecting = self.mailbox().phase == Phase::Connecting;
-        if connecting && tcp.abort().is_ok() {
+        // After some SYNs without an answer the stack itself says that the host is unreachable, which ends nothing.
+        let unanswered = tcp.info().is_ok_and(|info| info.backoffs > 0);
+        if connecting && !unanswered && tcp.abort().is_ok() {
             self.mailbox().over(Some(Errno::of_icmp(error)));
         }
     }
