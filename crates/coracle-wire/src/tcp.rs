@@ -8,12 +8,15 @@ use core::ops::{BitAnd, BitOr, BitOrAssign};
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::Malformed;
+use crate::checksum::Sum;
+use crate::ethernet::{self, EthernetHeader};
+use crate::ipv4::{self, Ipv4Header, protocol};
 use crate::malformed::prefix;
+use crate::{EtherType, Malformed};
 
 pub use options::{
-    MAX_OPTIONS_LEN, MAX_WINDOW_SCALE, SackBlocks, TIMESTAMPS_LEN, TcpOptions, options_len, write_options,
-    write_timestamps,
+    MAX_OPTIONS_LEN, MAX_WINDOW_SCALE, SackBlocks, TIMESTAMPS_LEN, TcpOptions, add_timestamps, options_len,
+    write_options, write_timestamps,
 };
 
 /// Length of a header without options in bytes.
@@ -228,6 +231,14 @@ impl TcpHeader {
         self.acknowledgment.get()
     }
 
+    /// Sets the checksum, once it is known.
+    #[inline]
+    #[must_use]
+    pub fn with_checksum(mut self, checksum: u16) -> Self {
+        self.checksum = checksum.into();
+        self
+    }
+
     /// Length of the header with its options in bytes, 20 to 60.
     #[inline]
     pub fn header_len(&self) -> usize {
@@ -316,22 +327,78 @@ impl TcpFields {
     /// The header with these fields, the reserved bits and the checksum zero.
     #[inline]
     pub fn header(&self) -> TcpHeader {
-        debug_assert!(self.header_len >= HEADER_LEN && self.header_len <= MAX_HEADER_LEN);
-        debug_assert!(self.header_len.is_multiple_of(4));
         TcpHeader {
             source_port: self.source_port.into(),
             destination_port: self.destination_port.into(),
             sequence: self.sequence.into(),
             acknowledgment: self.acknowledgment.into(),
-            // A fourth of the length in the upper half of the byte.
-            offset_reserved: ((self.header_len << 2) as u8 & 0xf0) | (u8::from(self.accurate_ecn) * AE),
+            offset_reserved: self.offset_reserved(),
             flags: self.flags,
             window: self.window.into(),
             checksum: U16::ZERO,
             urgent_pointer: self.urgent_pointer.into(),
         }
     }
+
+    /// The sum of the header's words, to be had before it is written. The checksum counts as zero.
+    #[inline]
+    pub fn add_to(&self, sum: Sum) -> Sum {
+        sum.add_u16(self.source_port)
+            .add_u16(self.destination_port)
+            .add_u32(self.sequence)
+            .add_u32(self.acknowledgment)
+            .add_u16(u16::from_be_bytes([self.offset_reserved(), self.flags.bits()]))
+            .add_u16(self.window)
+            .add_u16(self.urgent_pointer)
+    }
+
+    /// A fourth of the length in the upper half of the byte, one flag in the lower.
+    #[inline]
+    fn offset_reserved(&self) -> u8 {
+        debug_assert!(self.header_len >= HEADER_LEN && self.header_len <= MAX_HEADER_LEN);
+        debug_assert!(self.header_len.is_multiple_of(4));
+        ((self.header_len << 2) as u8 & 0xf0) | (u8::from(self.accurate_ecn) * AE)
+    }
 }
+
+/// The headers of a segment on its way over an Ethernet: all that is in front of TCP's options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct TcpFrame {
+    /// The link's header.
+    pub ethernet: EthernetHeader,
+    /// The network's header.
+    pub ip: Ipv4Header,
+    /// The transport's header.
+    pub tcp: TcpHeader,
+}
+
+impl TcpFrame {
+    /// Length of the three headers in bytes, without options.
+    pub const LEN: usize = size_of::<Self>();
+
+    /// The headers of a frame that is a whole TCP segment and nothing else, and TCP's options: no tag, IP option,
+    /// fragment or padding, and lengths that agree. `None` says nothing against a frame, but that it needs a closer
+    /// look.
+    #[inline]
+    pub fn read(frame: &[u8]) -> Option<(&Self, &[u8])> {
+        let (headers, rest) = Self::ref_from_prefix(frame).ok()?;
+        let plain = headers.ethernet.ether_type() == EtherType::IPV4
+            && headers.ip.is_plain()
+            && headers.ip.protocol() == protocol::TCP
+            && headers.ip.total_len() == frame.len() - ethernet::HEADER_LEN;
+        let options = rest.get(..headers.tcp.header_len().checked_sub(HEADER_LEN)?)?;
+        plain.then_some((headers, options))
+    }
+
+    /// Fills in the three headers.
+    #[inline]
+    pub fn write(self, into: &mut [u8; Self::LEN]) {
+        *into = zerocopy::transmute!(self);
+    }
+}
+
+const _: () = assert!(TcpFrame::LEN == ethernet::HEADER_LEN + ipv4::HEADER_LEN + HEADER_LEN);
 
 /// Fills in a header, its checksum zero until it is known.
 #[inline]

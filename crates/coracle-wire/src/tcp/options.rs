@@ -5,6 +5,7 @@ use core::slice::IterMut;
 use zerocopy::network_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::checksum::Sum;
 use crate::malformed::split_option;
 
 const END: u8 = 0;
@@ -254,6 +255,12 @@ pub fn write_options(into: &mut [u8], options: &TcpOptions) -> usize {
 pub fn write_timestamps(into: &mut [u8; TIMESTAMPS_LEN], value: u32, echo: u32) {
     let all = AlignedTimestamps { head: AlignedTimestamps::HEAD, value: value.into(), echo: echo.into() };
     *into = zerocopy::transmute!(all);
+}
+
+/// Adds what [`write_timestamps`] writes to a checksum.
+#[inline]
+pub fn add_timestamps(sum: Sum, value: u32, echo: u32) -> Sum {
+    sum.add_u32(AlignedTimestamps::HEAD.get()).add_u32(value).add_u32(echo)
 }
 
 /// What is left to write, a word at a time.

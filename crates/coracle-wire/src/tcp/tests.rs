@@ -155,6 +155,8 @@ proptest! {
         write_header(bytes.first_chunk_mut().unwrap(), &fields);
         let header = *TcpHeader::read(&bytes).unwrap();
         prop_assert_eq!(header, fields.header());
+        let summed = crate::checksum::Sum::new().add_bytes(&bytes[..HEADER_LEN]).finish();
+        prop_assert_eq!(fields.add_to(crate::checksum::Sum::new()).finish(), summed);
         let read = TcpFields {
             source_port: header.source_port(),
             destination_port: header.destination_port(),

@@ -218,7 +218,10 @@ impl<H: Handler> Stack<H> {
     /// Takes whatever frame.
     #[inline(never)]
     fn input_any(&mut self, slot: usize, frame: Pbuf) {
-        let event = self.engine.input(slot, frame);
+        let event = match self.engine.tcp_arrival(slot, frame) {
+            Ok(event) => event,
+            Err(frame) => self.engine.input(slot, frame),
+        };
         self.call_all(event, false);
     }
 

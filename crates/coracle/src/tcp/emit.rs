@@ -73,7 +73,7 @@ impl Engine {
             ecn_bits = bits;
         }
         let acknowledges = flags.contains(TcpFlags::ACK);
-        let fields = TcpFields {
+        let mut fields = TcpFields {
             source_port: pcb.flow.local.port(),
             destination_port: pcb.flow.remote.port(),
             sequence: seq.0,
@@ -88,18 +88,22 @@ impl Engine {
         let full =
             usize::from(pcb.path_mss) < data.as_ref().map_or(0, Pbuf::len) + TIMESTAMPS_LEN + BLOCK_LEN;
         let plain = pcb.held.is_empty() && pcb.duplicate.is_none();
-        let header = if syn {
-            Header::with_options(fields, &pcb.syn_options(now, acknowledges))
+        let tos = pcb.tos | ecn_bits;
+        if syn {
+            let header = Header::with_options(fields, &pcb.syn_options(now, acknowledges));
+            self.tcp_send_of(position, tos, &header, data)?;
         } else if plain || full {
             let times = (now.wrapping_add(pcb.ts_offset), pcb.ts_recent);
-            Header::plain(fields, pcb.flags.has(Flags::TIMESTAMPS).then_some(times))
+            let times = pcb.flags.has(Flags::TIMESTAMPS).then_some(times);
+            fields.header_len += if times.is_some() { TIMESTAMPS_LEN } else { 0 };
+            if let Err(data) = self.tcp_depart(position, &fields, tos, times, data) {
+                self.tcp_send_of(position, tos, &Header::plain(fields, times), data)?;
+            }
         } else {
             let room = usize::from(pcb.path_mss).saturating_sub(data.as_ref().map_or(0, Pbuf::len));
             let options = pcb.selective_options(now, &self.tcp.held, room);
-            Header::with_options(fields, &options)
-        };
-        let (flow, ttl, tos, netif) = (pcb.flow, pcb.ttl, pcb.tos | ecn_bits, pcb.netif);
-        self.tcp_send(&flow, netif, (ttl, tos), &header, data)?;
+            self.tcp_send_of(position, tos, &Header::with_options(fields, &options), data)?;
+        }
         if acknowledges
             && (plain || !full)
             && let Some(pcb) = self.tcp.slots.at_mut(position as usize)
@@ -142,6 +146,20 @@ impl Engine {
         if self.tcp_send(flow, None, marks, &header, None).is_err() {
             count!(self.counters.tcp.send_failed);
         }
+    }
+
+    /// Sends a segment of a connection the general way.
+    #[inline(never)]
+    fn tcp_send_of(
+        &mut self,
+        position: u32,
+        tos: u8,
+        header: &Header,
+        data: Option<Pbuf>,
+    ) -> Result<(), Error> {
+        let pcb = self.tcp.slots.at(position as usize).ok_or(Error::Closed)?;
+        let (flow, ttl, netif) = (pcb.flow, pcb.ttl, pcb.netif);
+        self.tcp_send(&flow, netif, (ttl, tos), header, data)
     }
 
     /// Puts a segment together and hands it to IP.

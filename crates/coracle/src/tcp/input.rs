@@ -90,7 +90,7 @@ impl Engine {
     }
 
     #[inline]
-    fn tcp_deliver(&mut self, position: u32, segment: Segment, options: &TcpOptions, data: Pbuf) {
+    pub(super) fn tcp_deliver(&mut self, position: u32, segment: Segment, options: &TcpOptions, data: Pbuf) {
         let Some(mut conn) = self.tcp_conn(position) else { return };
         let cause = Cause::new(conn.pcb.flow, &segment);
         let verdict = conn.arrives(segment, options, data);

@@ -15,6 +15,7 @@ mod cookie;
 mod ecn;
 mod emit;
 mod errors;
+mod express;
 mod flow;
 mod info;
 mod input;

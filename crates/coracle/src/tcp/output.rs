@@ -98,16 +98,10 @@ impl Engine {
 
     /// Sends one segment with data, SYN or FIN.
     fn tcp_send_next(&mut self, position: u32) -> Result<(), Stop> {
+        let room = self.tcp_has_room(position);
         let mut conn = self.tcp_conn(position).ok_or(Stop::Done)?;
-        let next = conn.next();
-        if matches!(next, Next::Nothing) {
-            return Err(Stop::Done);
-        }
-        if !self.tcp_has_room(position) {
-            return Err(Stop::Device);
-        }
-        let mut conn = self.tcp_conn(position).ok_or(Stop::Done)?;
-        let outgoing = match next {
+        let outgoing = match conn.next() {
+            Next::Again(_) | Next::New { .. } if !room => return Err(Stop::Device),
             Next::Again(record) => conn.again(record).map_err(|_| Stop::Memory)?,
             Next::New { len, fin } => conn.fresh(len, fin).map_err(|_| Stop::Memory)?,
             Next::Nothing => return Err(Stop::Done),

@@ -46,10 +46,15 @@ impl Engine {
     #[inline]
     pub(crate) fn tcp_next_report(&mut self) -> Option<Event> {
         while let Some(position) = self.tcp.ready.first() {
-            if let Some(report) = self.tcp_report_of(position) {
+            let report = self.tcp_report_of(position);
+            // What was the last report leaves the line at once: whoever looks for more finds it empty.
+            let more = self.tcp.slots.at(position as usize).is_some_and(TcpPcb::has_report);
+            if report.is_none() || !more {
+                self.tcp.ready.take();
+            }
+            if let Some(report) = report {
                 return Some(Event::Tcp { pcb: position, report });
             }
-            self.tcp.ready.take();
         }
         None
     }
@@ -273,6 +278,7 @@ impl TcpPcb {
             || (self.inbox.is_some() && !self.flags.has(Flags::REFUSED))
             || self.flags.has(Flags::TELL.union(Flags::DEAD))
             || self.soft_error.is_some()
+            || self.state == TcpState::TimeWait
     }
 
     #[cold]
