@@ -36,6 +36,14 @@ fn udp() -> Vec<u8> {
     datagram
 }
 
+/// A segment with nothing but its header.
+fn tcp(flags: u8) -> Vec<u8> {
+    let mut segment = vec![0, 7, 0x80, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0x50, flags, 1, 0, 0, 0, 0, 0];
+    let pseudo = [&[192, 0, 2, 2, 192, 0, 2, 1, 0, 6, 0, 20], &segment[..]].concat();
+    put(&mut segment, 16, checksum(&pseudo));
+    segment
+}
+
 fn capture(name: &str, frames: &[Vec<u8>]) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut writer = PcapWriter::create(&path, LinkType::Ethernet).unwrap();
@@ -82,6 +90,22 @@ fn good_frames_pass_and_each_fault_is_found() {
     assert_eq!((nobody.frames, nobody.judged, nobody.good_checksums), (8, 0, 0));
     let Some(by_address) = or_skip(judge(&path, Sender::Address([192, 0, 2, 2].into()))) else { return };
     assert_eq!(by_address.judged, 8);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn segments_are_judged_and_resets_remarked() {
+    const ACK: u8 = 0x10;
+    const RST: u8 = 0x04;
+    let mut damaged = frame(OURS, 6, &tcp(ACK));
+    damaged[14 + 20 + 15] ^= 1;
+    let frames =
+        [frame(OURS, 6, &tcp(ACK)), damaged, frame(OURS, 6, &tcp(RST | ACK)), frame(OTHER, 6, &tcp(RST))];
+    let path = capture("segments.pcap", &frames);
+    let Some(verdict) = or_skip(judge(&path, Sender::Station(OURS))) else { return };
+    assert_eq!((verdict.judged, verdict.good_checksums), (3, 5), "three of IP headers, two of segments");
+    assert_eq!(verdict.faults, ["frame 2: bad TCP checksum"]);
+    assert_eq!(verdict.remarks, ["frame 3: Connection reset (RST)"]);
     std::fs::remove_file(path).unwrap();
 }
 
