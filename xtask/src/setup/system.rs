@@ -29,6 +29,8 @@ pub(crate) const DEMO: &[Need] = &[
     tool("ip", "iproute2", "network namespaces and interfaces"),
     tool("ping", "iputils-ping", "Linux pings the stack"),
     tool("arping", "iputils-arping", "Linux asks for the stack's address"),
+    tool("curl", "curl", "Linux gets pages and downloads from the stack"),
+    tool("socat", "socat", "Linux talks to the stack over TCP"),
 ];
 
 /// What all tests and measurements use.
@@ -36,6 +38,8 @@ pub(crate) const ALL: &[Need] = &[
     tool("ip", "iproute2", "network namespaces and interfaces"),
     tool("ping", "iputils-ping", "Linux pings the stack"),
     tool("arping", "iputils-arping", "Linux asks for the stack's address"),
+    tool("curl", "curl", "Linux gets pages and downloads from the stack"),
+    tool("socat", "socat", "Linux talks to the stack over TCP"),
     tool("tcpdump", "tcpdump", "captures what is on an interface"),
     tool("tshark", "tshark", "judges every frame that the stack sent"),
     tool("valgrind", "valgrind", "counts instructions"),
