@@ -27,7 +27,8 @@ demo   Makes a private network namespace with a TAP interface, brings the stack 
        it, and says what happened. Nothing outside is touched. Leaves a capture, coracle-demo.pcap unless --pcap says
        otherwise. Where no TAP is to be had, or with --in-memory, two stacks talk to each other.
 
-up     Brings the stack up on a TAP or TUN interface and serves until Ctrl-C: answers ping, and UDP echo on port 7.
+up     Brings the stack up on a TAP or TUN interface and serves until Ctrl-C: answers ping, echo on port 7 (UDP and
+       TCP), and HTTP on port 80 (a page at /, N bytes at /bytes/N).
          --address 192.0.2.2/24   the stack's own address and the length of its network's prefix
          --gateway 192.0.2.1      where everything else goes
          --mac 02:00:00:00:00:02  the stack's station address; else it is made from the IP address

@@ -5,6 +5,7 @@ mod arguments;
 mod demo;
 mod ping;
 mod relay;
+mod serve;
 mod stop;
 mod up;
 

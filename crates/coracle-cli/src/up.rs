@@ -2,30 +2,30 @@
 
 use crate::Failure;
 use crate::arguments::{Interface, Up};
+use crate::serve::{self, Served};
 use crate::stop::Stop;
 use coracle::{Boxed, Instant, NetifConfig, NetifHandle};
 use coracle_host::{Device, Host, Layer, Tap, Tun};
 use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) fn run(options: &Up) -> Result<(), Failure> {
     let (mut host, netif) = start(options)?;
-    let echoed = serve_echo(&mut host)?;
+    let served = serve::all(host.stack())?;
     let stop = Stop::on_signal(host.waker())?;
-    println!("answering ping and UDP echo (port 7) at {}; Ctrl-C ends", options.ipv4.address);
+    let address = options.ipv4.address;
+    println!("answering ping, echo (UDP and TCP port 7) and http://{address}/; Ctrl-C ends");
     let mut line = Line::new();
     let mut next = Instant::ZERO;
     while !stop.is_asked() {
         if host.now() >= next {
-            line.show(&counters(&mut host, netif, &echoed));
+            line.show(&counters(&mut host, netif, &served));
             next = host.now() + Duration::from_secs(1);
         }
         host.turn(Some(next))?;
     }
-    line.show(&counters(&mut host, netif, &echoed));
+    line.show(&counters(&mut host, netif, &served));
     line.end();
     if let Some(pcap) = &options.pcap {
         println!("{} frames in {}", host.end_capture(netif)?, pcap.display());
@@ -75,22 +75,7 @@ fn prepare<L: Layer>(device: &Device<L>, options: &Up) -> Result<(), Failure> {
     Ok(())
 }
 
-/// UDP echo on port 7 [RFC 862]; counts what it answered.
-pub(crate) fn serve_echo(host: &mut Host<Boxed>) -> Result<Arc<AtomicU64>, coracle::Error> {
-    let echoed = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&echoed);
-    let echo = Boxed::datagrams(move |udp, from, data| {
-        // What cannot be sent is dropped, and counted by the stack.
-        if udp.send_to(data, from).is_ok() {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    let echo = host.stack().udp_new(echo)?;
-    host.stack().udp(echo)?.bind((std::net::Ipv4Addr::UNSPECIFIED, 7).into())?;
-    Ok(echoed)
-}
-
-fn counters(host: &mut Host<Boxed>, netif: NetifHandle, echoed: &AtomicU64) -> String {
+fn counters(host: &mut Host<Boxed>, netif: NetifHandle, served: &Served) -> String {
     let device = host.counters(netif).unwrap_or_default();
     let seconds = host.now().as_micros() / 1_000_000;
     let counters = *host.stack().counters();
@@ -100,7 +85,9 @@ fn counters(host: &mut Host<Boxed>, netif: NetifHandle, echoed: &AtomicU64) -> S
         format!("{seconds} s: {} frames in", device.received),
         format!("{} out", device.sent),
         format!("{} pings answered", counters.icmp.echo_replies),
-        format!("{} datagrams answered", echoed.load(Ordering::Relaxed)),
+        format!("{} datagrams answered", served.datagrams.get()),
+        format!("{} pages served", served.requests.get()),
+        format!("{} bytes echoed over TCP", served.bytes.get()),
         format!("{neighbours} neighbours"),
         format!("{} of {} buffers in use", memory.pool.used, memory.pool.capacity),
     ];

@@ -27,13 +27,23 @@ fn the_demo_succeeds_against_linux() {
     let output = coracle(&["--pcap", pcap.to_str().unwrap()]);
     let text = text(&output);
     assert!(output.status.success(), "{text}");
-    for step in
-        ["arping", "Linux pings", "neighbour table", "every size", "closed port", "Coracle pings", "tshark"]
-    {
+    for step in [
+        "arping",
+        "Linux pings",
+        "neighbour table",
+        "every size",
+        "UDP to a closed port",
+        "Coracle pings",
+        "curl gets a page",
+        "curl downloads",
+        "socat",
+        "TCP to a closed port",
+        "tshark",
+    ] {
         let line = text.lines().find(|line| line.contains(step)).unwrap_or_else(|| panic!("{step}: {text}"));
         assert!(line.contains('✓'), "{line}");
     }
-    assert!(text.contains("All 9 steps succeeded"), "{text}");
+    assert!(text.contains("All 13 steps succeeded"), "{text}");
     assert!(std::fs::metadata(&pcap).unwrap().len() > 100_000);
     std::fs::remove_file(pcap).unwrap();
 }
@@ -62,10 +72,10 @@ fn missing_tools_are_named_and_the_rest_runs() {
     let output = Command::new(CORACLE).arg("--pcap").arg(&pcap).env("PATH", &bin).output().unwrap();
     let text = text(&output);
     assert!(output.status.success(), "{text}");
-    for package in ["iputils-arping", "iputils-ping", "install tshark"] {
+    for package in ["iputils-arping", "iputils-ping", "install curl", "install socat", "install tshark"] {
         assert!(text.contains(package), "{package}: {text}");
     }
-    assert!(text.contains("All 6 steps succeeded, 3 SKIPPED"), "{text}");
+    assert!(text.contains("All 7 steps succeeded, 6 SKIPPED"), "{text}");
     std::fs::remove_file(pcap).unwrap();
 }
 
@@ -110,8 +120,11 @@ fn up_serves_until_it_is_asked_to_end() {
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     socket.send_to(b"hello", "192.0.2.2:7").unwrap();
     assert_eq!(socket.recv(&mut [0; 10]).unwrap(), 5);
+    let curl = namespace.command("curl").args(["-sS", "-m", "5", "-d", "a body", "http://192.0.2.2/"]);
+    let page = or_skip(curl.output()).expect("curl is part of the test machine").stdout;
+    assert!(page.contains("405 Method Not Allowed"), "{page}");
     assert!(
-        up.wait_for_text("3 pings answered, 1 datagrams answered", Duration::from_secs(5)),
+        up.wait_for_text("3 pings answered, 1 datagrams answered, 1 pages served", Duration::from_secs(5)),
         "a line each second"
     );
     let output = up.stop().unwrap();

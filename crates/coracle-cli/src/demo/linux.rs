@@ -1,9 +1,11 @@
 //! The demo with the Linux kernel as the peer.
 
+mod tcp;
+
 use super::report::{Outcome, Problem, Report, median};
 use super::{CORACLE, LARGEST, LINUX, PREFIX, SIZES, STATION};
 use crate::Failure;
-use crate::up::serve_echo;
+use crate::serve;
 use coracle::{Boxed, Ipv4Settings, NetifConfig, NetifHandle};
 use coracle_host::{Error, Host, Namespace, Ping, PingEvent, Running, Tap, namespace};
 use std::fs::File;
@@ -51,14 +53,17 @@ pub(super) fn run(network: Network, pcap: &Path, report: &mut Report) -> Result<
     let Network { namespace, tap } = network;
     Report::fact("network", "a private namespace with one TAP interface; nothing outside is touched");
     Report::fact("Linux", &format!("{LINUX} on {TAP}"));
-    Report::fact("Coracle", &format!("{CORACLE}, station {STATION}, UDP echo on port 7\n"));
+    Report::fact(
+        "Coracle",
+        &format!("{CORACLE}, station {STATION}, UDP and TCP echo on port 7, a page on port 80\n"),
+    );
     let mut host = Host::new()?;
     let config = NetifConfig::ethernet(STATION).ipv4(Ipv4Settings::new(CORACLE, PREFIX));
     let netif = host.attach(tap, config)?;
     let file = File::create(pcap).map_err(|error| format!("cannot write {}: {error}", pcap.display()))?;
     host.capture(netif, file)?;
     host.stack().netif(netif)?.set_up(true)?;
-    serve_echo(&mut host)?;
+    serve::all(host.stack())?;
     let demo = Demo { namespace, host: host.spawn()?, netif };
     report.step("arping asks for the station", || demo.arping());
     report.step("Linux pings Coracle", || demo.ping_from_linux());
@@ -67,6 +72,10 @@ pub(super) fn run(network: Network, pcap: &Path, report: &mut Report) -> Result<
     report.step("UDP to a closed port", || demo.closed_port());
     report.step("Coracle pings Linux", || demo.ping_from_coracle());
     report.step("Coracle's neighbour table", || demo.neighbour_of_coracle());
+    report.step("curl gets a page", || demo.page());
+    report.step("curl downloads", || demo.download());
+    report.step("TCP echo", || demo.tcp_echo());
+    report.step("TCP to a closed port", || demo.closed_tcp_port());
     report.step("memory", || demo.memory());
     let mut host = demo.host.stop()?;
     host.end_capture(demo.netif)?;

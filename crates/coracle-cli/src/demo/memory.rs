@@ -1,8 +1,11 @@
 //! The demo with a second stack as the peer, where no TAP interface is to be had. Time is virtual.
 
+mod tcp;
+
 use super::report::{Outcome, Problem, Report};
 use super::{CORACLE, LARGEST, LINUX as OTHER, PREFIX, SIZES, STATION};
 use crate::Failure;
+use crate::serve;
 use coracle::{
     Arena, Boxed, Config, Handler, IcmpError, IcmpErrorKind, Instant, Ipv4Settings, Limits, MacAddr, Memory,
     MemoryLimits, NetifConfig, NetifHandle, Pbuf, Stack, Udp, UdpHandle,
@@ -35,13 +38,20 @@ const CLIENT: usize = 1;
 pub(super) fn run(pcap: &Path, report: &mut Report) -> Result<(), Failure> {
     Report::fact("wire", "in memory, time is virtual");
     Report::fact("stack A", &format!("{OTHER}, station {OTHER_STATION}"));
-    Report::fact("stack B", &format!("{CORACLE}, station {STATION}, UDP echo on port 7\n"));
+    Report::fact(
+        "stack B",
+        &format!("{CORACLE}, station {STATION}, UDP and TCP echo on port 7, a page on port 80\n"),
+    );
     let mut wire = Wire::new(pcap).map_err(|error| format!("cannot write {}: {error}", pcap.display()))??;
     report.step("A pings B", || wire.ping(CLIENT));
     report.step("B pings A", || wire.ping(SERVER));
     let socket = wire.socket()?;
     report.step("UDP echo, every size", || wire.echo(&socket));
     report.step("UDP to a closed port", || wire.closed_port(&socket));
+    report.step("A gets a page", || wire.page());
+    report.step("A downloads", || wire.download());
+    report.step("TCP echo", || wire.tcp_echo());
+    report.step("TCP to a closed port", || wire.closed_tcp_port());
     report.step("memory", || wire.memory());
     wire.capture.flush()?;
     Ok(())
@@ -53,8 +63,7 @@ impl Wire {
         let ends = stack(CORACLE, STATION).and_then(|server| Ok([server, stack(OTHER, OTHER_STATION)?]));
         Ok(ends.and_then(|mut ends| {
             let (server, _) = &mut ends[SERVER];
-            let echo = server.udp_new(Boxed::datagrams(|udp, from, data| drop(udp.send_to(data, from))))?;
-            server.udp(echo)?.bind((CORACLE, 7).into())?;
+            serve::all(server)?;
             Ok(Self { ends, now: Instant::ZERO, capture, frames: 0 })
         }))
     }

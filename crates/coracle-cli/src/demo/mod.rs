@@ -51,6 +51,13 @@ pub(crate) fn run(options: &Demo) -> Result<bool, Failure> {
     Ok(report.end(&options.pcap))
 }
 
+/// Readable bytes for the echo, no two lines alike.
+fn text(size: usize) -> Vec<u8> {
+    let lines =
+        (0..).flat_map(|line: u64| format!("{line:9} a coracle is carried on the back\n").into_bytes());
+    lines.take(size).collect()
+}
+
 fn verdict(capture: &Path) -> Outcome {
     let verdict = judge(capture, Sender::Station(STATION.0))?;
     if verdict.judged == 0 || verdict.good_checksums == 0 {
