@@ -65,8 +65,7 @@ impl Engine {
         count!(interface.counters.in_octets, octets as u64);
         count!(interface.counters.in_unicast);
         let options = TcpOptions { timestamps: times, ..TcpOptions::default() };
-        self.tcp_deliver(position, segment, &options, frame);
-        Ok(self.tcp_next_report())
+        Ok(self.tcp_deliver(position, &segment, &options, frame))
     }
 
     /// Sends a segment of a connection, with timestamps or without options, the short way. `Err` is the data,

@@ -8,6 +8,7 @@ use coracle_wire::ipv4::protocol;
 use coracle_wire::tcp::{HEADER_LEN, TcpFields, TcpFlags, TcpHeader, TcpOptions};
 
 use super::Flow;
+use super::arrive::Verdict;
 use super::pcb::ticks;
 use super::report::Cause;
 use super::segment::Segment;
@@ -68,10 +69,12 @@ impl Engine {
             return None;
         }
         match self.tcp.find(&self.hash_key, &flow) {
-            Some(position) => self.tcp_deliver(position, segment, &options, packet),
-            None => self.tcp_stranger(info, &flow, segment, &options, packet),
+            Some(position) => self.tcp_deliver(position, &segment, &options, packet),
+            None => {
+                self.tcp_stranger(info, &flow, segment, &options, packet);
+                self.tcp_next_report()
+            }
         }
-        self.tcp_next_report()
     }
 
     /// Makes the header contiguous, options and all; `false` when there is not even a header.
@@ -89,13 +92,24 @@ impl Engine {
         true
     }
 
+    /// Hands a segment to its connection; what there is to report then.
     #[inline]
-    pub(super) fn tcp_deliver(&mut self, position: u32, segment: Segment, options: &TcpOptions, data: Pbuf) {
-        let Some(mut conn) = self.tcp_conn(position) else { return };
-        let cause = Cause::new(conn.pcb.flow, &segment);
-        let verdict = conn.arrives(segment, options, data);
-        self.tcp_conclude(position, verdict, Some(&cause));
+    pub(super) fn tcp_deliver(
+        &mut self,
+        position: u32,
+        segment: &Segment,
+        options: &TcpOptions,
+        data: Pbuf,
+    ) -> Option<Event> {
+        let mut conn = self.tcp_conn(position)?;
+        let verdict = conn.arrives(*segment, options, data);
+        if verdict == Verdict::Live {
+            return self.tcp_settle_and_report(position);
+        }
+        let flow = conn.pcb.flow;
+        self.tcp_conclude(position, verdict, Some(&Cause::new(flow, segment)));
         self.tcp_rearm(position);
+        self.tcp_next_report()
     }
 
     /// A segment of no connection: one in TIME-WAIT, a listener's, or nobody's.

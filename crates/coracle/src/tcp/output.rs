@@ -21,6 +21,7 @@ const MEMORY_RETRY: u32 = 20_000;
 const ECN_TRIES: u8 = 2;
 
 /// What leaves next.
+#[derive(Clone, Copy)]
 enum Next {
     /// What is in flight, and taken to be lost.
     Again(u32),
@@ -48,10 +49,6 @@ impl Engine {
                 Ok(()) => {}
                 Err(stop) => break stop,
             }
-        };
-        let stop = match stop {
-            Stop::Done => self.tcp_send_owed(position),
-            stop => stop,
         };
         match stop {
             Stop::Device => self.tcp.blocked.add(position),
@@ -96,36 +93,21 @@ impl Engine {
         self.netifs.get_mut(netif.0)?.queue.pop_front()
     }
 
-    /// Sends one segment with data, SYN or FIN.
+    /// Sends one segment with data, SYN or FIN, or an acknowledgment that is owed and does not go along with data.
     fn tcp_send_next(&mut self, position: u32) -> Result<(), Stop> {
         let room = self.tcp_has_room(position);
         let mut conn = self.tcp_conn(position).ok_or(Stop::Done)?;
-        let outgoing = match conn.next() {
-            Next::Again(_) | Next::New { .. } if !room => return Err(Stop::Device),
+        let next = conn.next();
+        let outgoing = match next {
+            Next::Nothing if !conn.pcb.flags.has(Flags::ACK_NOW) => return Err(Stop::Done),
+            _ if !room => return Err(Stop::Device),
             Next::Again(record) => conn.again(record).map_err(|_| Stop::Memory)?,
             Next::New { len, fin } => conn.fresh(len, fin).map_err(|_| Stop::Memory)?,
-            Next::Nothing => return Err(Stop::Done),
+            Next::Nothing => conn.acknowledgment_only(),
         };
         // What does not get out is missed like what the network loses, and sent again.
-        self.tcp_emit(position, outgoing).map_err(|_| Stop::Memory)
-    }
-
-    /// Sends an acknowledgment that is owed, if it did not go along with data.
-    #[inline]
-    fn tcp_send_owed(&mut self, position: u32) -> Stop {
-        let Some(pcb) = self.tcp.slots.at(position as usize) else { return Stop::Done };
-        if !pcb.flags.has(Flags::ACK_NOW) || pcb.flags.has(Flags::DEAD) {
-            return Stop::Done;
-        }
-        if !self.tcp_has_room(position) {
-            return Stop::Device;
-        }
-        let Some(conn) = self.tcp_conn(position) else { return Stop::Done };
-        let outgoing = conn.acknowledgment_only();
-        match self.tcp_emit(position, outgoing) {
-            Ok(()) => Stop::Done,
-            Err(_) => Stop::Memory,
-        }
+        self.tcp_emit(position, outgoing).map_err(|_| Stop::Memory)?;
+        if matches!(next, Next::Nothing) { Err(Stop::Done) } else { Ok(()) }
     }
 
     /// Sends the SYN of a connection, or the answer to one.

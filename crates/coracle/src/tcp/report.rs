@@ -124,6 +124,27 @@ impl Engine {
         }
     }
 
+    /// Settles after a segment; the first thing to report, which need not wait in line if nobody else does.
+    #[inline]
+    pub(super) fn tcp_settle_and_report(&mut self, position: u32) -> Option<Event> {
+        let pcb = self.tcp.slots.at(position as usize)?;
+        if !pcb.flags.has(Flags::DEAD) && pcb.wants_output(pcb.loss.next_lost().is_some()) {
+            // Its timer is set after that.
+            self.tcp.output.add(position);
+        } else {
+            self.tcp_rearm(position);
+        }
+        if !self.tcp.ready.is_empty() {
+            self.tcp_settle(position);
+            return self.tcp_next_report();
+        }
+        let report = self.tcp_report_of(position)?;
+        if self.tcp.slots.at(position as usize).is_some_and(TcpPcb::has_report) {
+            self.tcp.ready.add(position);
+        }
+        Some(Event::Tcp { pcb: position, report })
+    }
+
     /// Does what a step of the protocol decided. The flow and numbers are those of the segment that led to it.
     #[inline]
     pub(super) fn tcp_conclude(&mut self, position: u32, verdict: Verdict, cause: Option<&Cause>) {
