@@ -239,10 +239,11 @@ impl TcpPcb {
         field as u16
     }
 
-    /// The right edge that the buffer has room for.
+    /// The right edge that the buffer has room for and that a header can express.
     #[inline]
     fn edge_wanted(&self) -> Seq {
-        self.rcv_nxt + self.receive_buffer.saturating_sub(self.unread)
+        let room = self.receive_buffer.saturating_sub(self.unread);
+        self.rcv_nxt + room.min(u32::from(u16::MAX) << self.receive_scale)
     }
 
     /// The step by which the right edge moves on: a segment, or half a small buffer.
