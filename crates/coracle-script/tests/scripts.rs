@@ -65,4 +65,4 @@ macro_rules! folders {
     };
 }
 
-folders! { icmp tcp udp }
+folders! { acknowledge icmp receive tcp udp window }
