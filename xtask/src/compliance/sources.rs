@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::process::Failure;
 
+/// How the name of a script of the packetdrill language ends.
+const SCRIPT: &str = "pkt";
+
 /// A tag, and where it stands.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone, Debug)]
 pub(super) struct Citation {
@@ -15,7 +18,7 @@ pub(super) struct Citation {
     pub(super) test: Option<String>,
 }
 
-/// All tags of all Rust files below a folder, sorted, each once per code file or test.
+/// All tags of all Rust files and scripts below a folder, sorted, each once per code file or test.
 ///
 /// # Errors
 ///
@@ -43,7 +46,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
                 continue;
             }
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs" || extension == SCRIPT) {
             files.push(path);
         }
     }
@@ -55,6 +58,10 @@ fn explain(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn of_file(file: &str, text: &str) -> Vec<Citation> {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    if let Some((name, SCRIPT)) = name.split_once('.') {
+        return of_script(file, name, text);
+    }
     let lines: Vec<&str> = text.lines().collect();
     let first_test = if is_test_file(file) { 0 } else { start_of_tests(&lines) };
     let mut citations = Vec::new();
@@ -65,6 +72,13 @@ fn of_file(file: &str, text: &str) -> Vec<Citation> {
         }
     }
     citations
+}
+
+/// A script is one test; brackets outside of its comments are values.
+fn of_script(file: &str, name: &str, text: &str) -> Vec<Citation> {
+    let comments = text.lines().filter(|line| line.starts_with("//"));
+    let citation = |tag| Citation { tag, file: file.into(), test: Some(name.into()) };
+    comments.flat_map(tags).map(citation).collect()
 }
 
 /// Whether a whole file consists of tests.
@@ -179,5 +193,8 @@ mod tests {
         for file in ["a/tests/arp.rs", "a/src/arp/tests.rs", "a/src/arp_tests.rs"] {
             assert_eq!(of_file(file, "// [ARP-1]\nfn name() {}"), [citation("ARP-1", file, Some("name"))]);
         }
+        let script = "// It resolves [ARP-1].\n +0 getsockopt(3, SOL_SOCKET, SO_ERROR, [ARP-2], [4]) = 0\n";
+        let file = "a/scripts/arp/resolves.pkt";
+        assert_eq!(of_file(file, script), [citation("ARP-1", file, Some("resolves"))]);
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct IpFields {
     pub(crate) tos: Option<u8>,
     pub(crate) ttl: Option<u8>,
     pub(crate) flow_label: Option<u32>,
+    /// The packet may not be cut on its way.
+    pub(crate) dont_fragment: Option<bool>,
 }
 
 /// The two ECN bits [RFC 3168 §5].

@@ -39,6 +39,7 @@ fn ip_differences(expected: &IpFields, actual: &IpFields) -> Vec<&'static str> {
         (tos_fits, "type of service"),
         (expected.ttl.is_none() || expected.ttl == actual.ttl, "time-to-live"),
         (expected.flow_label.is_none() || expected.flow_label == actual.flow_label, "flow label"),
+        (expected.dont_fragment.is_none() || expected.dont_fragment == actual.dont_fragment, "DF"),
     ] {
         if !fits {
             found.push(name);

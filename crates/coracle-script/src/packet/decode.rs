@@ -13,6 +13,8 @@ pub(crate) struct Decoded {
     pub(crate) tos: u8,
     pub(crate) ttl: u8,
     pub(crate) flow_label: u32,
+    /// The packet may not be cut on its way; IPv6's never may.
+    pub(crate) dont_fragment: bool,
     pub(crate) body: DecodedBody,
 }
 
@@ -41,6 +43,7 @@ struct Ip<'a> {
     tos: u8,
     ttl: u8,
     flow_label: u32,
+    dont_fragment: bool,
     protocol: u8,
     payload: &'a [u8],
 }
@@ -67,6 +70,7 @@ fn ipv4(bytes: &[u8]) -> Result<Ip<'_>, String> {
         tos: bytes[1],
         ttl: bytes[8],
         flow_label: 0,
+        dont_fragment: bytes[6] & 0x40 != 0,
         protocol: bytes[9],
         payload: &bytes[header..],
     })
@@ -88,6 +92,7 @@ fn ipv6(bytes: &[u8]) -> Result<Ip<'_>, String> {
         tos: (first >> 20) as u8,
         ttl: bytes[7],
         flow_label: first & 0xf_ffff,
+        dont_fragment: true,
         protocol: bytes[6],
         payload: &bytes[40..],
     })
@@ -150,7 +155,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
         source: SocketAddr::new(ip.source, ports.0),
         destination: SocketAddr::new(ip.destination, ports.1),
     };
-    Ok(Decoded { ends, tos: ip.tos, ttl: ip.ttl, flow_label: ip.flow_label, body })
+    let Ip { tos, ttl, flow_label, dont_fragment, .. } = ip;
+    Ok(Decoded { ends, tos, ttl, flow_label, dont_fragment, body })
 }
 
 /// Scripts write zeros only, so anything else came from where it should not.

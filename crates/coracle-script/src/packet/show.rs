@@ -35,6 +35,7 @@ impl Display for IpFields {
         fields.extend(self.tos.map(|tos| format!("tos {tos:#04x}")));
         fields.extend(self.ttl.map(|ttl| format!("ttl {ttl}")));
         fields.extend(self.flow_label.map(|label| format!("flowlabel {label:#07x}")));
+        fields.extend(self.dont_fragment.map(|set| if set { "df" } else { "nodf" }.to_owned()));
         if fields.is_empty() { Ok(()) } else { write!(f, "[{}] ", fields.join(", ")) }
     }
 }

@@ -32,11 +32,14 @@ fn segment() -> Tcp {
 
 #[test]
 fn what_is_built_reads_back() {
-    let fields = IpFields { ecn: Some(Ecn::Ect0), tos: Some(0x28), ttl: Some(9), flow_label: None };
+    let fields = IpFields { ecn: Some(Ecn::Ect0), tos: Some(0x28), ttl: Some(9), ..IpFields::default() };
     for v6 in [false, true] {
         let decoded = decode(&build::tcp(ends(v6), fields, &segment()).unwrap()).unwrap();
         let body = DecodedBody::Tcp(segment());
-        assert_eq!(decoded, Decoded { ends: ends(v6), tos: 0x2a, ttl: 9, flow_label: 0, body });
+        assert_eq!(
+            decoded,
+            Decoded { ends: ends(v6), tos: 0x2a, ttl: 9, flow_label: 0, dont_fragment: v6, body }
+        );
         let decoded = decode(&build::udp(ends(v6), fields, 11).unwrap()).unwrap();
         assert_eq!(decoded.body, DecodedBody::Udp { payload: 11 });
         let kind = if v6 { 128 } else { 8 };

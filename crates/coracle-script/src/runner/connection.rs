@@ -22,6 +22,10 @@ pub(super) struct Connection {
     pub(super) peer_mss: u16,
     /// The next SYN opens another connection.
     pub(super) over: bool,
+    /// The peer's SYN, as the script numbers it.
+    opened_by: Option<u32>,
+    /// The peer asked for a new connection between the same ends.
+    again: bool,
 }
 
 impl Connection {
@@ -35,6 +39,8 @@ impl Connection {
             timestamps: Vec::new(),
             peer_mss: DEFAULT_MSS,
             over: false,
+            opened_by: None,
+            again: false,
         }
     }
 
@@ -50,6 +56,8 @@ impl Connection {
                 _ => None,
             });
             self.peer_mss = mss.unwrap_or(DEFAULT_MSS);
+            // A SYN that comes twice is not a new one.
+            self.again |= self.opened_by.replace(segment.seq).is_some_and(|before| before != segment.seq);
         }
         self.over |= segment.flags & flag::RST != 0;
         let mut absolute = segment.clone();
@@ -92,11 +100,12 @@ impl Connection {
 
     /// A segment of the stack with the script's numbers. Its first SYN tells where it counts from.
     pub(super) fn outbound(&mut self, segment: &Tcp, expected: Option<&Tcp>, exact_timestamps: bool) -> Tcp {
-        if segment.flags & flag::SYN != 0 && (self.local_offset.is_none() || self.over) {
+        if segment.flags & flag::SYN != 0 && (self.local_offset.is_none() || self.over || self.again) {
             let written = expected.map_or(0, |expected| expected.seq);
             self.local_offset = Some(segment.seq.wrapping_sub(written));
             self.timestamps.clear();
             self.over = false;
+            self.again = false;
         }
         self.over |= segment.flags & flag::RST != 0;
         let mut relative = segment.clone();

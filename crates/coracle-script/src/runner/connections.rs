@@ -90,8 +90,9 @@ impl Connections {
         let found = self.position(packet.connection, protocol);
         let at = found.filter(|&at| !(opens && self.all[at].over)).unwrap_or_else(|| {
             let local = self.local_port.unwrap_or(settings.bind_port);
+            let address = settings.destination.unwrap_or(settings.sockets.address);
             let ends = Ends {
-                source: SocketAddr::new(settings.sockets.address.into(), local),
+                source: SocketAddr::new(address.into(), local),
                 destination: SocketAddr::new(settings.remote.into(), PEER_PORT + self.made),
             };
             self.add(Connection::new(packet.connection, protocol, ends, settings.remote_isn))
@@ -195,5 +196,6 @@ fn ip_fields(actual: &Decoded, expected: &IpFields) -> IpFields {
         tos: expected.tos.map(|_| actual.tos),
         ttl: expected.ttl.map(|_| actual.ttl),
         flow_label: expected.flow_label.map(|_| actual.flow_label),
+        dont_fragment: expected.dont_fragment.map(|_| actual.dont_fragment),
     }
 }

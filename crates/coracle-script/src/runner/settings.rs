@@ -14,6 +14,8 @@ use crate::sockets::{SocketsConfig, congestion};
 pub(super) struct Settings {
     pub(super) sockets: SocketsConfig,
     pub(super) remote: Ipv4Addr,
+    /// Where the peer's packets go, if not to the stack's address.
+    pub(super) destination: Option<Ipv4Addr>,
     /// The port of `bind(fd, ..., ...)`.
     pub(super) bind_port: u16,
     /// The port of `connect(fd, ..., ...)`.
@@ -37,6 +39,7 @@ impl Default for Settings {
         Self {
             sockets: SocketsConfig::default(),
             remote: Ipv4Addr::new(192, 0, 2, 1),
+            destination: None,
             bind_port: 8_080,
             connect_port: 8_080,
             tolerance: 4_000,
@@ -147,6 +150,7 @@ impl Settings {
                 self.tolerance_permille = 0;
             }
             "mtu" => self.sockets.mtu = parsed(directive)?,
+            "destination" => self.destination = Some(parsed(directive)?),
             "remote_isn" => self.remote_isn = parsed(directive)?,
             "seed" => self.sockets.config.seed = [parsed(directive)?; 16],
             "end" => {
