@@ -191,6 +191,13 @@ impl Bitmap {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether a slot is free, or was a moment ago.
+    pub(crate) fn has_free(&self) -> bool {
+        let hinted = self.leaves.get(self.hint.load(Ordering::Relaxed));
+        let any = |leaf: &AtomicUsize| leaf.load(Ordering::Relaxed) != 0;
+        hinted.is_some_and(any) || self.leaves.iter().any(any)
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }

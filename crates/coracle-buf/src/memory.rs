@@ -341,6 +341,16 @@ impl Memory {
         capacity - used < capacity.div_ceil(4)
     }
 
+    /// Whether there is a reference and a buffer for headers: what it takes to send a piece of something longer.
+    pub fn can_send(&self) -> bool {
+        let core = self.core();
+        let headers = || {
+            core.pools.iter().any(|pool| pool.free.has_free())
+                || self.alloc(Layer::Transport, 0, Kind::Ram).is_ok()
+        };
+        core.free_references.has_free() && headers()
+    }
+
     /// Bytes of payload and header room in one buffer of the pool.
     pub fn pool_buffer_size(&self) -> usize {
         self.core().pool().size

@@ -120,7 +120,8 @@ pub trait Handler<H = Self> {
     }
 
     /// The connection is over by an error [RFC 9293 MUST-12]: [`Error::Reset`] by the peer, [`Error::Timeout`],
-    /// [`Error::Aborted`] as it gave way to another, or its address is gone. lwIP: the callback of `tcp_err`.
+    /// [`Error::Aborted`] as it gave way to another, or its address is gone, [`Error::Memory`] when for minutes there
+    /// was none to send with. lwIP: the callback of `tcp_err`.
     fn error(&mut self, stack: &mut Stack<H>, connection: TcpHandle, reason: Error) {
         let _ = (stack, connection, reason);
     }

@@ -1,6 +1,6 @@
 //! Data out: what may leave now, cut into segments as it does.
 
-use coracle_buf::{Error, Pbuf, PbufQueue};
+use coracle_buf::{Error, Kind, Layer, Memory, Pbuf, PbufQueue};
 use coracle_wire::tcp::TcpFlags;
 
 use super::conn::Conn;
@@ -16,6 +16,9 @@ use crate::netif::NetifHandle;
 
 /// After a failure for lack of memory the next attempt comes after this many microseconds.
 const MEMORY_RETRY: u32 = 20_000;
+
+/// The least bytes that are worth a segment when there is no memory for more.
+const SCRAP: usize = 64;
 
 /// After so many lost SYNs ECN is no longer offered: something on the way may drop those that do [RFC 3168 §6.1.1.1].
 const ECN_TRIES: u8 = 2;
@@ -134,9 +137,10 @@ impl Engine {
     fn tcp_retry_later(&mut self, position: u32) {
         count!(self.counters.tcp.memory);
         if let Some(conn) = self.tcp_conn(position)
-            && !conn.pcb.flags.has(Flags::REXMIT)
+            && !conn.pcb.flags.has(Flags::REXMIT.union(Flags::NO_MEMORY))
         {
-            conn.pcb.rexmit_at = conn.micros().wrapping_add(MEMORY_RETRY);
+            // Seldom and seldomer, up to every twenty seconds.
+            conn.pcb.rexmit_at = conn.micros().wrapping_add(MEMORY_RETRY << conn.pcb.probes.min(10));
             conn.pcb.flags.clear(Flags::REXMIT_TIMER);
             conn.pcb.flags.set(Flags::NO_MEMORY);
         }
@@ -185,13 +189,23 @@ impl Conn<'_> {
     }
 
     /// New data becomes a segment in flight.
-    pub(super) fn fresh(&mut self, len: u32, fin: bool) -> Result<Outgoing, Error> {
+    pub(super) fn fresh(&mut self, mut len: u32, mut fin: bool) -> Result<Outgoing, Error> {
         let now = self.micros();
         let pcb = &mut *self.pcb;
+        if self.segments.is_full() {
+            return Err(Error::Memory);
+        }
         if pcb.loss.is_empty() {
             pcb.after_idle(super::pcb::ticks(self.now));
         }
-        let data = if len > 0 { Some(cut(&mut pcb.unsent, len as usize)?) } else { None };
+        let data = if len > 0 { Some(cut(&mut pcb.unsent, len as usize, self.memory)?) } else { None };
+        if let Some(data) = &data
+            && (data.len() as u32) < len
+        {
+            // For lack of memory a shorter segment has to do, with which the stream does not end.
+            len = data.len() as u32;
+            fin = false;
+        }
         let mut flags = RecordFlags::default();
         // [RFC 9293 MUST-61] What empties the queue is pushed, unless more is to follow soon.
         if pcb.unsent.is_empty() && !pcb.flags.has(Flags::MORE) && len > 0 {
@@ -203,19 +217,10 @@ impl Conn<'_> {
         let seq = pcb.nxt;
         let span = len + u32::from(fin);
         let copy = data.clone();
-        if let Err(NewSegment { data, .. }) =
-            pcb.loss.sent(self.segments, NewSegment { seq, len: span, flags, data }, now)
-        {
-            drop(copy);
-            // The packet was in this queue a moment ago.
-            if let Some(data) = data
-                && pcb.unsent.push_front(data).is_err()
-            {
-                debug_assert!(false, "a packet goes back where it came from");
-            }
-            return Err(Error::Memory);
-        }
+        let sent = pcb.loss.sent(self.segments, NewSegment { seq, len: span, flags, data }, now);
+        debug_assert!(sent.is_ok(), "there was a free record");
         pcb.nxt += span;
+        pcb.probes = 0;
         pcb.flags.put(Flags::FIN_SENT, fin || pcb.flags.has(Flags::FIN_SENT));
         pcb.counters.sent = pcb.counters.sent.wrapping_add(len);
         // What is new moves the timer to a later time only.
@@ -345,16 +350,13 @@ fn outgoing(seq: Seq, flags: RecordFlags, data: Option<Pbuf>) -> Outgoing {
     Outgoing { seq, flags: header, data }
 }
 
-/// Takes bytes from the front of a queue, without copying them [RFC 9293 SHLD-28].
-fn cut(queue: &mut PbufQueue, len: usize) -> Result<Pbuf, Error> {
+/// Takes up to so many bytes from the front of a queue, without copying them [RFC 9293 SHLD-28].
+#[inline]
+fn cut(queue: &mut PbufQueue, len: usize, memory: &Memory) -> Result<Pbuf, Error> {
     let mut data = queue.pop_front().ok_or(Error::Value)?;
     if data.len() > len {
-        let rest = match data.split_off(len) {
-            Ok(rest) => rest,
-            Err(error) => {
-                put_back(queue, data);
-                return Err(error);
-            }
+        let Ok(rest) = data.split_off(len) else {
+            return copy_front(queue, data, len, memory);
         };
         put_back(queue, rest);
         return Ok(data);
@@ -364,7 +366,6 @@ fn cut(queue: &mut PbufQueue, len: usize) -> Result<Pbuf, Error> {
         let missing = len - data.len();
         if next.len() > missing {
             let Ok(rest) = next.split_off(missing) else {
-                // A shorter segment will do.
                 put_back(queue, next);
                 break;
             };
@@ -378,9 +379,22 @@ fn cut(queue: &mut PbufQueue, len: usize) -> Result<Pbuf, Error> {
     Ok(data)
 }
 
+/// Without a reference to cut a packet by, its first bytes are copied after all, fewer if need be: what is queued
+/// would never leave else, and never free what it holds.
+#[cold]
+fn copy_front(queue: &mut PbufQueue, mut data: Pbuf, len: usize, memory: &Memory) -> Result<Pbuf, Error> {
+    let copied = [len, len.min(SCRAP)].into_iter().find_map(|len| {
+        let mut copy = memory.alloc(Layer::Raw, len, Kind::Ram).ok()?;
+        data.copy_to(0, copy.payload_mut().ok()?);
+        data.advance(len).ok()?;
+        Some(copy)
+    });
+    put_back(queue, data);
+    copied.ok_or(Error::Memory)
+}
+
 /// What was taken from the front of a queue goes back there: it is in no other queue, so that this cannot fail.
 fn put_back(queue: &mut PbufQueue, data: Pbuf) {
-    if queue.push_front(data).is_err() {
-        debug_assert!(false, "a packet goes back where it came from");
-    }
+    let put = queue.push_front(data);
+    debug_assert!(put.is_ok(), "a packet goes back where it came from");
 }

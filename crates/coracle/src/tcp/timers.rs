@@ -21,6 +21,10 @@ use crate::time::Instant;
 /// After this many timeouts in a row the application hears of it (R1) [RFC 9293 SHLD-10].
 const R1: u8 = 3;
 
+/// After so many attempts without memory, which take seven minutes, a connection ends: what it holds itself may be
+/// what is missing.
+const MEMORY_TRIES: u8 = 30;
+
 impl Engine {
     /// A connection's timer came.
     pub(crate) fn tcp_timer(&mut self, position: u32) {
@@ -132,7 +136,9 @@ impl Conn<'_> {
         if pcb.flags.has(Flags::REXMIT) {
             self.retransmission_due()
         } else if pcb.flags.take(Flags::NO_MEMORY) {
-            (Verdict::Live, None)
+            pcb.probes = pcb.probes.saturating_add(1);
+            let hopeless = pcb.probes >= MEMORY_TRIES;
+            (if hopeless { Verdict::Abort(Error::Memory) } else { Verdict::Live }, None)
         } else {
             self.probe_due()
         }
@@ -239,6 +245,9 @@ impl Conn<'_> {
         if len > 0 {
             // [RFC 9293 MUST-38] A small window that stays small is used at last.
             let outgoing = self.fresh(len, false).ok();
+            if outgoing.is_none() {
+                self.arm_probe();
+            }
             return (Verdict::Live, outgoing);
         }
         let probe = self.probe();

@@ -89,7 +89,8 @@ impl Engine {
     /// of the pool are not for copies.
     fn tcp_copy(&self, len: usize) -> Result<Pbuf, Error> {
         if self.memory.pool_is_scarce() {
-            self.memory.alloc(Layer::Raw, len, Kind::Ram)
+            let copy = self.memory.alloc(Layer::Raw, len, Kind::Ram)?;
+            if self.memory.can_send() { Ok(copy) } else { Err(Error::Memory) }
         } else {
             self.memory.alloc(Layer::Raw, len, Kind::Pool)
         }
@@ -108,7 +109,9 @@ impl Engine {
         if !pcb.state.may_write() || pcb.flags.has(Flags::FIN_QUEUED) {
             return Err(Error::NotConnected);
         }
-        if len > pcb.send_room() as usize || pcb.unsent.len() + packets > queue {
+        // What takes the last means of sending would never leave.
+        let stuck = packets > 0 && !self.memory.can_send();
+        if len > pcb.send_room() as usize || pcb.unsent.len() + packets > queue || stuck {
             count!(self.counters.tcp.write_refused);
             return Err(Error::Memory);
         }

@@ -121,6 +121,12 @@ impl Segments {
         Ok(Self { records, first_free: if capacity == 0 { NONE } else { 0 }, used: 0 })
     }
 
+    /// Whether no record is free.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.first_free == NONE
+    }
+
     /// How many records there are.
     pub(crate) fn capacity(&self) -> usize {
         self.records.len()
