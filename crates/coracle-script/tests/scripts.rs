@@ -65,4 +65,4 @@ macro_rules! folders {
     };
 }
 
-folders! { acknowledge icmp receive tcp udp window }
+folders! { acknowledge icmp pmtu receive tcp udp window }

@@ -35,6 +35,15 @@ pub enum IcmpErrorKind {
     },
 }
 
+/// What is wrong on the way of a connection that lives on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// A router or the peer says so. It is a hint, never a proof.
+    Icmp(IcmpErrorKind),
+    /// Data was sent again several times without an answer (R1) [RFC 9293 SHLD-9].
+    Unanswered,
+}
+
 /// An ICMP error about a packet that a control block sent [RFC 1122 §4.1.3.3]. It is a hint, never a proof: anyone
 /// on the way can send one [RFC 1122 §3.2.2.1].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -80,7 +80,7 @@ pub use counters::{
     ArpCounters, Counters, IcmpCounters, IpCounters, LinkCounters, RawCounters, TcpCounters, UdpCounters,
 };
 pub use error::{Error, Rejected};
-pub use event::{IcmpError, IcmpErrorKind};
+pub use event::{IcmpError, IcmpErrorKind, Trouble};
 pub use ip::{Cast, PacketInfo, Route};
 pub use link::{Neighbour, NeighbourState};
 pub use netif::{

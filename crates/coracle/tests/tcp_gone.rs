@@ -3,15 +3,15 @@
 use core::net::{Ipv4Addr, SocketAddr};
 
 use coracle::{
-    Arena, Config, Handler, IcmpErrorKind, Instant, Ipv4Settings, Limits, Memory, MemoryLimits, NetifConfig,
-    Stack, Tcp,
+    Arena, Config, Handler, Instant, Ipv4Settings, Limits, Memory, MemoryLimits, NetifConfig, Stack, Tcp,
+    Trouble,
 };
 
 /// Gives up as soon as the peer seems not to answer.
 struct Impatient;
 
 impl Handler for Impatient {
-    fn trouble(&mut self, tcp: &mut Tcp<'_, Self>, _what: IcmpErrorKind) {
+    fn trouble(&mut self, tcp: &mut Tcp<'_, Self>, _what: Trouble) {
         tcp.abort().expect("it is there");
     }
 }

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coracle::{
-    Error, Handler, IcmpError, IcmpErrorKind, Pbuf, Refused, Stack, Tcp, TcpHandle, Timeout, TimeoutHandle,
-    Udp,
+    Error, Handler, IcmpError, Pbuf, Refused, Stack, Tcp, TcpHandle, Timeout, TimeoutHandle, Trouble, Udp,
 };
 
 use super::Errno;
@@ -123,11 +122,12 @@ impl Handler for Endpoint {
     }
 
     /// Linux ends a connection that is being opened by an error that others survive.
-    fn trouble(&mut self, tcp: &mut Tcp<'_, Self>, error: IcmpErrorKind) {
+    fn trouble(&mut self, tcp: &mut Tcp<'_, Self>, what: Trouble) {
         let connecting = self.mailbox().phase == Phase::Connecting;
-        // After some SYNs without an answer the stack itself says that the host is unreachable, which ends nothing.
-        let unanswered = tcp.info().is_ok_and(|info| info.backoffs > 0);
-        if connecting && !unanswered && tcp.abort().is_ok() {
+        if let Trouble::Icmp(error) = what
+            && connecting
+            && tcp.abort().is_ok()
+        {
             self.mailbox().over(Some(Errno::of_icmp(error)));
         }
     }

@@ -6,7 +6,7 @@ use coracle_buf::Pbuf;
 
 use super::{Admission, Raw, Refused, Stack, Tcp, TcpHandle, Timeout, Udp};
 use crate::error::Error;
-use crate::event::{IcmpError, IcmpErrorKind};
+use crate::event::{IcmpError, Trouble};
 use crate::netif::NetifEvent;
 
 /// The callbacks of an application. Every one has a default; implement those that you register for.
@@ -115,7 +115,7 @@ pub trait Handler<H = Self> {
 
     /// Something is wrong on the way to the peer, or it does not answer; the connection lives on
     /// [RFC 9293 MUST-47].
-    fn trouble(&mut self, tcp: &mut Tcp<'_, H>, what: IcmpErrorKind) {
+    fn trouble(&mut self, tcp: &mut Tcp<'_, H>, what: Trouble) {
         let _ = (tcp, what);
     }
 
@@ -157,8 +157,8 @@ mod boxed {
     use coracle_buf::Pbuf;
 
     use super::{
-        Admission, Error, Handler, IcmpError, IcmpErrorKind, NetifEvent, Raw, Refused, Stack, Tcp, TcpHandle,
-        Timeout, Udp,
+        Admission, Error, Handler, IcmpError, NetifEvent, Raw, Refused, Stack, Tcp, TcpHandle, Timeout,
+        Trouble, Udp,
     };
 
     /// Any handler, behind a pointer: the handler type of a stack with applications of many types.
@@ -243,7 +243,7 @@ mod boxed {
             self.0.urgent(tcp);
         }
 
-        fn trouble(&mut self, tcp: &mut Tcp<'_, Self>, what: IcmpErrorKind) {
+        fn trouble(&mut self, tcp: &mut Tcp<'_, Self>, what: Trouble) {
             self.0.trouble(tcp, what);
         }
 

@@ -98,6 +98,7 @@ impl Conn<'_> {
             pcb.acked += report.acked;
             pcb.counters.acked = pcb.counters.acked.wrapping_add(report.acked);
             pcb.urgent_sent = pcb.urgent_sent.max(pcb.una);
+            pcb.small_end = pcb.small_end.max(pcb.una);
         }
         self.arm_retransmission();
     }

@@ -25,6 +25,7 @@ mod loss;
 mod open;
 mod output;
 mod pcb;
+mod pmtu;
 mod ports;
 mod reassembly;
 mod receive;

@@ -98,6 +98,9 @@ impl Engine {
 
     /// Sends one segment with data, SYN or FIN, or an acknowledgment that is owed and does not go along with data.
     fn tcp_send_next(&mut self, position: u32) -> Result<(), Stop> {
+        if self.tcp.slots.at(position as usize).is_some_and(|pcb| pcb.flags.has(Flags::PATH_LOWERED)) {
+            self.tcp_path_age(position);
+        }
         let room = self.tcp_has_room(position);
         let mut conn = self.tcp_conn(position).ok_or(Stop::Done)?;
         let next = conn.next();
@@ -181,9 +184,15 @@ impl Conn<'_> {
         if allowed < len && !(idle && pcb.loss.is_empty()) {
             return Next::Nothing;
         }
+        // [SHLD-7] Nagle's rule as Minshall put it: of segments that are not full, one may be on the way. So the end of
+        // a large write does not wait, and many small writes still join.
+        let none_small = !pcb.small_end.after(pcb.una);
         let worth = len == mss
             || (last
-                && (fin_due || idle || pcb.flags.has(Flags::NO_DELAY) || pcb.urgent_sent.after(pcb.nxt)))
+                && (fin_due
+                    || none_small
+                    || pcb.flags.has(Flags::NO_DELAY)
+                    || pcb.urgent_sent.after(pcb.nxt)))
             || (len > 0 && len >= pcb.window_max / 2);
         if worth { Next::New { len, fin: last && fin_due && usable > len } } else { Next::Nothing }
     }
@@ -221,6 +230,9 @@ impl Conn<'_> {
         debug_assert!(sent.is_ok(), "there was a free record");
         pcb.nxt += span;
         pcb.probes = 0;
+        if len < u32::from(pcb.mss) {
+            pcb.small_end = pcb.nxt;
+        }
         pcb.flags.put(Flags::FIN_SENT, fin || pcb.flags.has(Flags::FIN_SENT));
         pcb.counters.sent = pcb.counters.sent.wrapping_add(len);
         // What is new moves the timer to a later time only.

@@ -13,6 +13,7 @@ use super::sequence::Seq;
 use super::state::{Flags, TcpState};
 use super::{Listener, TcpConfig};
 use crate::config::Config;
+use crate::event::Trouble;
 use crate::netif::NetifHandle;
 use crate::table::Key;
 use crate::time::Instant;
@@ -71,6 +72,8 @@ pub(crate) struct TcpPcb {
     pub(crate) window_max: u32,
     pub(crate) wl1: Seq,
     pub(crate) wl2: Seq,
+    /// Where the last segment that was not full ended, for Nagle.
+    pub(crate) small_end: Seq,
     /// What was written and has not left.
     pub(crate) unsent: PbufQueue,
     /// Bytes written and not acknowledged.
@@ -84,6 +87,7 @@ pub(crate) struct TcpPcb {
     pub(crate) mss_limit: u16,
     /// The largest segment that the path takes, options not counted.
     pub(crate) path_mss: u16,
+    pub(crate) path_lowered_at: Ticks,
     /// The largest segment that leaves: what the peer takes, and what the path takes less our options.
     pub(crate) mss: u16,
     pub(crate) send_scale: u8,
@@ -142,7 +146,7 @@ pub(crate) struct TcpPcb {
 
     // What is to be reported.
     pub(crate) acked: u32,
-    pub(crate) soft_error: Option<crate::event::IcmpErrorKind>,
+    pub(crate) trouble: Option<Trouble>,
     pub(crate) end: Option<Error>,
     pub(crate) challenges: ChallengeCount,
     pub(crate) counters: Traffic,
@@ -189,6 +193,7 @@ impl TcpPcb {
             window_max: 0,
             wl1: Seq(0),
             wl2: Seq(0),
+            small_end: Seq(0),
             unsent: PbufQueue::new(),
             queued: 0,
             send_buffer: tcp.send_buffer,
@@ -196,6 +201,7 @@ impl TcpPcb {
             peer_mss: 536,
             mss_limit: tcp.mss,
             path_mss: 536,
+            path_lowered_at: 0,
             mss: 536,
             send_scale: 0,
             loss: Loss::new(),
@@ -233,7 +239,7 @@ impl TcpPcb {
             keep_alive: KeepAlive::new(tcp),
             probes: 0,
             acked: 0,
-            soft_error: None,
+            trouble: None,
             end: None,
             challenges: ChallengeCount::default(),
             counters: Traffic::default(),
@@ -245,6 +251,7 @@ impl TcpPcb {
         self.una = isn;
         self.nxt = isn;
         self.urgent_sent = isn;
+        self.small_end = isn;
     }
 
     /// Takes what a listener hands down to its connections.

@@ -256,7 +256,8 @@ impl TcpPcb {
     pub(super) fn reopen(&mut self, len: u32) -> bool {
         self.unread = self.unread.saturating_sub(len);
         let wanted = self.edge_wanted();
-        let step = (2 * self.worthwhile()).min((self.receive_buffer / 2).max(1));
+        // As in lwIP: four segments, or a quarter of a small buffer.
+        let step = (4 * u32::from(self.rcv_mss)).min(self.receive_buffer / 4).max(self.worthwhile());
         wanted.after(self.edge) && wanted.since(self.edge) >= step
     }
 }

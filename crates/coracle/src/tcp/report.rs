@@ -10,7 +10,7 @@ use super::state::{Flags, TcpState};
 use super::time_wait::Waiting;
 use crate::counters::count;
 use crate::engine::Engine;
-use crate::event::{Event, IcmpErrorKind};
+use crate::event::{Event, Trouble};
 use crate::table::Key;
 use crate::time::Instant;
 
@@ -36,7 +36,7 @@ pub(crate) enum Report {
     /// The poll timer.
     Poll,
     /// Something is wrong on the way; the connection lives.
-    Trouble(IcmpErrorKind),
+    Trouble(Trouble),
     /// It is over, by an error or in good order.
     End(Option<Error>),
 }
@@ -201,7 +201,7 @@ impl Engine {
             pcb.end = error;
             pcb.inbox = None;
             pcb.acked = 0;
-            pcb.soft_error = None;
+            pcb.trouble = None;
             pcb.flags.clear(Flags::TELL.union(Flags::REFUSED));
             self.tcp.ready.add(position);
         }
@@ -298,7 +298,7 @@ impl TcpPcb {
         self.acked > 0
             || (self.inbox.is_some() && !self.flags.has(Flags::REFUSED))
             || self.flags.has(Flags::TELL.union(Flags::DEAD))
-            || self.soft_error.is_some()
+            || self.trouble.is_some()
             || self.state == TcpState::TimeWait
     }
 
@@ -320,7 +320,7 @@ impl TcpPcb {
     /// What comes after all data.
     #[inline]
     fn report_rest(&mut self) -> Option<Report> {
-        if let Some(error) = self.soft_error.take() {
+        if let Some(error) = self.trouble.take() {
             return Some(Report::Trouble(error));
         }
         if self.inbox.is_none() && self.flags.take(Flags::TELL_FIN) {

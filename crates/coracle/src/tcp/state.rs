@@ -121,6 +121,8 @@ impl Flags {
     pub(crate) const URGENT: Self = Self(1 << 29);
     /// Its flow is in the table by which segments find connections.
     pub(crate) const INDEXED: Self = Self(1 << 30);
+    /// A router said at `path_lowered_at` that the path takes less than the interface.
+    pub(crate) const PATH_LOWERED: Self = Self(1 << 31);
 
     /// What there is to report besides data, acknowledgments and the end.
     pub(crate) const TELL: Self = Self(

@@ -14,7 +14,7 @@ use super::sequence::time_before;
 use super::state::{Flags, TcpState};
 use crate::counters::count;
 use crate::engine::Engine;
-use crate::event::IcmpErrorKind;
+use crate::event::Trouble;
 use crate::table::Key;
 use crate::time::Instant;
 
@@ -203,7 +203,8 @@ impl Conn<'_> {
         }
         if timeouts + 1 == R1 {
             // [SHLD-9]
-            self.pcb.soft_error = Some(IcmpErrorKind::HostUnreachable);
+            self.pcb.trouble = Some(Trouble::Unanswered);
+            self.suspect_black_hole();
         }
         Verdict::Live
     }

@@ -27,7 +27,7 @@ pub enum Heard {
     Sent(usize),
     Polled,
     Urgent,
-    Trouble(IcmpErrorKind),
+    Trouble(Trouble),
     Error(Error),
     Closed,
 }
@@ -138,7 +138,7 @@ impl Handler for App {
         self.note(Heard::Urgent);
     }
 
-    fn trouble(&mut self, _: &mut Tcp<'_, Self>, what: IcmpErrorKind) {
+    fn trouble(&mut self, _: &mut Tcp<'_, Self>, what: Trouble) {
         self.note(Heard::Trouble(what));
     }
 
