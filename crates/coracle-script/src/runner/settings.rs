@@ -1,5 +1,6 @@
 //! What the head of a script chooses: the stack, the addresses, how exact times must be.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use coracle::{SynCookies, TcpConfig};
 
 use super::{Failure, Outcome};
 use crate::language::ast::{Script, Setting};
-use crate::sockets::{SocketsConfig, congestion};
+use crate::sockets::{SocketsConfig, congestion, settings};
 
 /// What a script runs with; the defaults are packetdrill's.
 #[derive(Clone, Debug)]
@@ -52,31 +53,12 @@ impl Default for Settings {
     }
 }
 
-fn wrong(setting: &Setting, what: &str) -> Failure {
+fn wrong(setting: &Setting, what: impl fmt::Display) -> Failure {
     Failure::new(setting.line, format!("{}={} is {what}", setting.name, setting.value))
 }
 
 fn parsed<T: std::str::FromStr>(setting: &Setting) -> Result<T, Failure> {
-    setting.value.parse().map_err(|_| wrong(setting, "no value that it can have"))
-}
-
-/// `on` and `off`, `1` and `0`.
-pub(super) fn switch(setting: &Setting) -> Result<bool, Failure> {
-    match setting.value.as_str() {
-        "on" | "1" => Ok(true),
-        "off" | "0" => Ok(false),
-        _ => Err(wrong(setting, "neither on nor off")),
-    }
-}
-
-/// `200ms`, `1s`, `40us`.
-pub(super) fn duration(setting: &Setting) -> Result<Duration, Failure> {
-    let number = |unit: &str| setting.value.strip_suffix(unit)?.parse().ok();
-    let micros = number("us").map(Duration::from_micros);
-    micros
-        .or_else(|| number("ms").map(Duration::from_millis))
-        .or_else(|| number("s").map(Duration::from_secs))
-        .ok_or_else(|| wrong(setting, "no time such as 200ms"))
+    settings::parsed(&setting.value).map_err(|what| wrong(setting, what))
 }
 
 /// Linux's numbers for SYN cookies.
@@ -146,13 +128,13 @@ impl Settings {
     fn directive(&mut self, directive: &Setting) -> Result<(), Failure> {
         match directive.name.as_str() {
             "tolerance" => {
-                self.tolerance = duration(directive)?.as_micros() as u64;
+                self.tolerance = settings::duration(&directive.value)
+                    .map_err(|what| wrong(directive, what))?
+                    .as_micros() as u64;
                 self.tolerance_permille = 0;
             }
-            "mtu" => self.sockets.mtu = parsed(directive)?,
             "destination" => self.destination = Some(parsed(directive)?),
             "remote_isn" => self.remote_isn = parsed(directive)?,
-            "seed" => self.sockets.config.seed = [parsed(directive)?; 16],
             "end" => {
                 self.strict_end = match directive.value.as_str() {
                     "strict" => true,
@@ -167,21 +149,10 @@ impl Settings {
                     _ => return Err(wrong(directive, "neither exact nor any")),
                 };
             }
-            "profile" => match directive.value.as_str() {
-                "host" => *self.tcp() = TcpConfig::HOST,
-                "small" => *self.tcp() = TcpConfig::SMALL,
-                "linux" => self.linux(),
-                _ => return Err(wrong(directive, "neither host, small nor linux")),
-            },
-            "broadcast_echo" => self.sockets.config.broadcast_echo = switch(directive)?,
-            "icmp_errors_per_second" => self.sockets.config.icmp_errors_per_second = parsed(directive)?,
-            "icmp_error_burst" => self.sockets.config.icmp_error_burst = parsed(directive)?,
-            "ttl" => self.sockets.config.default_ttl = parsed(directive)?,
-            "tcp" => self.sockets.limits.tcp = parsed(directive)?,
-            "tcp_segments" => self.sockets.limits.tcp_segments = parsed(directive)?,
-            "tcp_held" => self.sockets.limits.tcp_held = parsed(directive)?,
-            "tcp_time_wait" => self.sockets.limits.tcp_time_wait = parsed(directive)?,
-            _ => return self.tcp_directive(directive),
+            name => {
+                let set = self.sockets.set(name, &directive.value);
+                set.map_err(|what| wrong(directive, what))?;
+            }
         }
         Ok(())
     }
@@ -190,7 +161,7 @@ impl Settings {
     fn command(&mut self, command: &str) -> bool {
         let mut understood = command.contains("defaults.sh");
         if understood {
-            self.linux();
+            self.sockets.linux();
         }
         for word in command.split([' ', '\n', ';', '"', '\'']) {
             let Some((name, value)) = word.split_once('=') else { continue };
@@ -198,12 +169,6 @@ impl Settings {
             understood |= self.kernel_setting(&name, value);
         }
         understood
-    }
-
-    /// What the public collection of Linux sets before each of its scripts.
-    fn linux(&mut self) {
-        self.tcp().window = 15 << 20;
-        self.tcp().syn_retries = 5;
     }
 
     fn kernel_setting(&mut self, name: &str, value: &str) -> bool {
@@ -242,52 +207,5 @@ impl Settings {
 
     fn tcp(&mut self) -> &mut TcpConfig {
         &mut self.sockets.config.tcp
-    }
-
-    /// A setting of [`TcpConfig`], by its name.
-    fn tcp_directive(&mut self, directive: &Setting) -> Result<(), Failure> {
-        let tcp = self.tcp();
-        match directive.name.as_str() {
-            "window" => tcp.window = parsed(directive)?,
-            "send_buffer" => tcp.send_buffer = parsed(directive)?,
-            "send_queue" => tcp.send_queue = parsed(directive)?,
-            "mss" => tcp.mss = parsed(directive)?,
-            "window_scaling" => tcp.window_scaling = switch(directive)?,
-            "timestamps" => tcp.timestamps = switch(directive)?,
-            "sack" => tcp.sack = switch(directive)?,
-            "ecn" => tcp.ecn = switch(directive)?,
-            "initial_rto" => tcp.initial_rto = duration(directive)?,
-            "min_rto" => tcp.min_rto = duration(directive)?,
-            "max_rto" => tcp.max_rto = duration(directive)?,
-            "initial_window" => tcp.initial_window = parsed(directive)?,
-            "delayed_ack" => tcp.delayed_ack = duration(directive)?,
-            "quick_acks" => tcp.quick_acks = parsed(directive)?,
-            "msl" => tcp.msl = duration(directive)?,
-            "fin_wait_2" => tcp.fin_wait_2 = duration(directive)?,
-            "syn_retries" => tcp.syn_retries = parsed(directive)?,
-            "syn_ack_retries" => tcp.syn_ack_retries = parsed(directive)?,
-            "retries" => tcp.retries = parsed(directive)?,
-            "challenge_acks_per_second" => tcp.challenge_acks_per_second = parsed(directive)?,
-            "resets_per_second" => tcp.resets_per_second = parsed(directive)?,
-            "path_mtu_discovery" => tcp.path_mtu_discovery = switch(directive)?,
-            "nagle" => tcp.nagle = switch(directive)?,
-            "keep_alive_idle" => tcp.keep_alive_idle = duration(directive)?,
-            "keep_alive_interval" => tcp.keep_alive_interval = duration(directive)?,
-            "keep_alive_count" => tcp.keep_alive_count = parsed(directive)?,
-            "congestion" => {
-                tcp.congestion =
-                    congestion(&directive.value).ok_or_else(|| wrong(directive, "neither reno nor cubic"))?;
-            }
-            "syn_cookies" => {
-                tcp.syn_cookies = match directive.value.as_str() {
-                    "never" => SynCookies::Never,
-                    "when_full" => SynCookies::WhenFull,
-                    "always" => SynCookies::Always,
-                    _ => return Err(wrong(directive, "neither never, when_full nor always")),
-                };
-            }
-            _ => return Err(wrong(directive, "no setting")),
-        }
-        Ok(())
     }
 }

@@ -26,6 +26,7 @@ mod errno;
 mod info;
 mod operation;
 mod options;
+pub(crate) mod settings;
 mod stream;
 mod stream_options;
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod tests;
 
 pub use errno::Errno;
 pub use operation::{Completion, Operation, PollEntry};
+pub use settings::WrongSetting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
