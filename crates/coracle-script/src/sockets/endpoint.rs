@@ -45,8 +45,8 @@ pub(super) struct Mailbox {
     pub(super) cork_timer: Option<TimeoutHandle>,
     /// The control block of a connection.
     pub(super) tcp: Option<TcpHandle>,
-    /// Connections that nobody took from a listener yet.
-    pub(super) accepted: VecDeque<(TcpHandle, Endpoint)>,
+    /// Connections that nobody took from a listener yet, and who made them.
+    pub(super) accepted: VecDeque<(TcpHandle, Endpoint, SocketAddr)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,12 +95,13 @@ impl Handler for Endpoint {
 
     /// The connection counts in the backlog until a call of `accept` takes it.
     fn accept(&mut self, tcp: &mut Tcp<'_, Self>) -> Result<Self, Error> {
+        let peer = tcp.remote()?;
         tcp.backlog_delay()?;
         let connection = Self::default();
         connection.mailbox().phase = Phase::Connected;
         connection.mailbox().connect_told = true;
         connection.mailbox().tcp = Some(tcp.handle());
-        self.mailbox().accepted.push_back((tcp.handle(), connection.clone()));
+        self.mailbox().accepted.push_back((tcp.handle(), connection.clone(), peer));
         Ok(connection)
     }
 

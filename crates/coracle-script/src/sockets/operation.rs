@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coracle::Instant;
 
-use super::constants::{MSG_DONTWAIT, POLLERR, POLLHUP, POLLNVAL, SOCK_NONBLOCK};
+use super::constants::{MSG_DONTWAIT, MSG_ERRQUEUE, POLLERR, POLLHUP, POLLNVAL, SOCK_NONBLOCK};
 use super::{Errno, Kind, Sockets, count};
 
 /// What a call returned.
@@ -140,17 +140,18 @@ impl Sockets {
 
     /// `EAGAIN` is for those who do not want to wait.
     fn unless_blocking<T>(&self, fd: i32, flags: i32, result: Result<T, Errno>) -> Option<Result<T, Errno>> {
-        let waits = flags & MSG_DONTWAIT == 0 && self.descriptor(fd).is_ok_and(|found| !found.nonblocking);
+        let waits = flags & (MSG_DONTWAIT | MSG_ERRQUEUE) == 0
+            && self.descriptor(fd).is_ok_and(|found| !found.nonblocking);
         if waits && matches!(result, Err(Errno::EAGAIN)) { None } else { Some(result) }
     }
 
     fn try_accept(&mut self, fd: i32, flags: i32) -> Result<Completion, Errno> {
         let Kind::Stream(socket) = self.kind(fd)? else { return Err(Errno::EOPNOTSUPP) };
-        let connection = socket.accept(&mut self.stack)?;
+        let (connection, peer) = socket.accept(&mut self.stack)?;
         let settings = self.descriptor(fd)?.settings.clone();
         self.inherit(&connection, &settings)?;
         let value = self.install(Kind::Stream(connection), flags & SOCK_NONBLOCK != 0, settings)?;
-        Ok(Completion { value, ..Completion::default() })
+        Ok(Completion { value, from: Some(peer), ..Completion::default() })
     }
 
     fn try_connect(&mut self, fd: i32, to: SocketAddr, begun: &mut bool) -> Result<Completion, Errno> {
@@ -173,6 +174,10 @@ impl Sockets {
     }
 
     fn try_receive(&mut self, fd: i32, len: usize, flags: i32) -> Result<Completion, Errno> {
+        // Nothing is ever in the queue of errors, for which nobody waits.
+        if flags & MSG_ERRQUEUE != 0 {
+            return self.kind(fd).and(Err(Errno::EAGAIN));
+        }
         match self.kind(fd)? {
             Kind::Datagram(socket) => socket.receive(len, flags),
             Kind::Stream(socket) => socket.receive(&mut self.stack, len, flags),

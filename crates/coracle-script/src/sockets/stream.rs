@@ -80,16 +80,16 @@ impl Stream {
         Ok(())
     }
 
-    /// The first connection that nobody took yet.
-    pub(super) fn accept(&self, stack: &mut Stack<Endpoint>) -> Result<Self, Errno> {
+    /// The first connection that nobody took yet, and who made it.
+    pub(super) fn accept(&self, stack: &mut Stack<Endpoint>) -> Result<(Self, SocketAddr), Errno> {
         let Role::Listener(_) = self.role else { return Err(Errno::EINVAL) };
         let first = self.endpoint.mailbox().accepted.pop_front();
-        let (handle, endpoint) = first.ok_or(Errno::EAGAIN)?;
+        let (handle, endpoint, peer) = first.ok_or(Errno::EAGAIN)?;
         // One that ended meanwhile is taken as well: its error is the next call's.
         if let Ok(mut tcp) = stack.tcp(handle) {
             tcp.backlog_accepted()?;
         }
-        Ok(Self::accepted(handle, endpoint))
+        Ok((Self::accepted(handle, endpoint), peer))
     }
 
     /// Starts to connect; `EINPROGRESS` when that has begun.
@@ -202,7 +202,7 @@ impl Stream {
             Role::Listener(handle) => {
                 stack.tcp_listener_close(handle)?;
                 let waiting = std::mem::take(&mut self.endpoint.mailbox().accepted);
-                for (handle, _) in waiting {
+                for (handle, ..) in waiting {
                     if let Ok(mut tcp) = stack.tcp(handle) {
                         tcp.abort()?;
                     }

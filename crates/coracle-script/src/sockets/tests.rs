@@ -52,6 +52,9 @@ fn a_full_buffer_drops_what_comes() {
     for _ in 0..3 {
         sockets.inject(&packet);
     }
+    // What came is in no queue of errors.
+    let errors = sockets.attempt(&mut Operation::receive(fd, 1_000, MSG_ERRQUEUE));
+    assert_eq!(errors, Some(Err(Errno::EAGAIN)));
     let mut read = || sockets.attempt(&mut Operation::receive(fd, 1_000, MSG_DONTWAIT)).unwrap();
     let first = read().unwrap();
     assert_eq!((first.value, first.from), (800, Some(ends.source)));
