@@ -214,6 +214,33 @@ impl Memory {
         }
     }
 
+    /// A buffer with a copy of `bytes`: [`alloc`](Self::alloc) and [`Pbuf::take`] at once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`alloc`](Self::alloc).
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// # use coracle_buf::{Arena, Kind, Layer, Memory, MemoryLimits};
+    /// # let memory = Memory::new(&mut Arena::heap(), MemoryLimits::SMALL)?;
+    /// assert_eq!(memory.alloc_copy(Layer::Transport, b"hello", Kind::Pool)?, b"hello");
+    /// # }
+    /// # Ok::<(), coracle_buf::Error>(())
+    /// ```
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "a driver's only call for a frame, of a known kind")]
+    pub fn alloc_copy(&self, layer: Layer, bytes: &[u8], kind: Kind) -> Result<Pbuf, Error> {
+        let mut pbuf = self.alloc(layer, bytes.len(), kind)?;
+        if pbuf.payload().len() == bytes.len() {
+            // SAFETY: the buffer is new, so that nobody else has it, and its only segment has all the bytes.
+            unsafe { pbuf.head().bytes_mut() }.copy_from_slice(bytes);
+        } else {
+            pbuf.take(bytes)?;
+        }
+        Ok(pbuf)
+    }
+
     /// A buffer that refers to constant bytes: lwIP's `PBUF_ROM`. They are never written.
     ///
     /// # Errors

@@ -27,9 +27,9 @@ use crate::{Error, Pbuf};
 #[derive(Default)]
 pub struct PbufQueue {
     first: Option<Pbuf>,
+    packets: usize,
     // Dangling while the queue is empty.
     last: Option<NonNull<Segment>>,
-    packets: usize,
     bytes: usize,
 }
 
@@ -85,7 +85,8 @@ impl PbufQueue {
             // SAFETY: `last` is a packet of this queue, which claimed its link; so only this queue reads and
             // writes it, under `&mut self` here. It is empty: nothing is dropped.
             Some(last) => unsafe { (&raw mut (*last.as_ptr()).link).write(Some(packet)) },
-            None => self.first = Some(packet),
+            // SAFETY: the queue is empty, so that nothing is dropped.
+            None => unsafe { (&raw mut self.first).write(Some(packet)) },
         }
         self.last = Some(at);
         Ok(())

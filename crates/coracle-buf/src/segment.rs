@@ -348,16 +348,6 @@ impl<'a> Seg<'a> {
         self.payload().addr().wrapping_sub(base.as_ptr().addr())
     }
 
-    /// The headroom, if the segment's bytes may be written (`exclusive` and `unviewed`); else `None`.
-    #[inline]
-    pub(crate) fn writable_headroom(self) -> Option<usize> {
-        let storage = self.storage().as_ptr();
-        // SAFETY: the storage lives, its description is constant, and `views` is only accessed atomically.
-        let (views, base) = unsafe { ((*storage).views.load(Ordering::Acquire), (*storage).base) };
-        let room = self.payload().addr().wrapping_sub(base.as_ptr().addr());
-        (self.exclusive() && views == 1).then_some(room)
-    }
-
     #[inline]
     pub(crate) fn tailroom(self) -> usize {
         // SAFETY: the storage lives, and its description is constant but for a writer of the segment.
@@ -399,18 +389,18 @@ impl<'a> Seg<'a> {
         }
     }
 
-    /// Moves the start of the segment forward by `n` bytes.
+    /// Moves the start of the segment forward by `n` bytes, to `len` bytes.
     ///
     /// # Safety
     ///
-    /// The caller has the segment exclusively, and `n <= len`.
+    /// The caller has the segment exclusively, and it had `n + len` bytes.
     #[inline]
-    pub(crate) unsafe fn hide(self, n: usize) {
+    pub(crate) unsafe fn hide(self, n: usize, len: usize) {
         // SAFETY: exclusive, so that nobody reads these fields; the new payload is inside the old one, or
         // just behind it.
         unsafe {
             (*self.get()).payload = self.payload().add(n);
-            (*self.get()).len -= n as u32;
+            (*self.get()).len = len as u32;
             (*self.get()).tot_len -= n as u32;
         }
     }
@@ -427,8 +417,9 @@ impl<'a> Seg<'a> {
         unsafe {
             let start = self.payload().sub(n);
             (*self.get()).payload = start;
-            (*self.get()).len += n as u32;
+            let len = (*self.get()).len + n as u32;
             (*self.get()).tot_len += n as u32;
+            (*self.get()).len = len;
             start
         }
     }

@@ -214,3 +214,20 @@ proptest! {
         prop_assert_eq!(update_u32(before.finish(), old, new), sum(&changed).finish());
     }
 }
+
+#[test]
+fn a_header_is_summed_like_any_bytes() {
+    for start in EDGES {
+        let header = core::array::from_fn(|at| (start.wrapping_mul(at as u16 + 1) >> (at % 8)) as u8);
+        let expected = model(0, &header);
+        assert_eq!(u16::from_be(fold_u16(wide::fold_u32(wide::add_header(&header)))), expected);
+        assert_eq!(u16::from_be(fold_u16(narrow::fold_u32(narrow::add_header(&header)))), expected);
+    }
+}
+
+#[test]
+fn fields_added_at_once_are_fields_added() {
+    let sum = Sum::new().add_u16(EDGES[6]).add_u16(EDGES[9]).add_u16(EDGES[3]);
+    assert_eq!(Sum::new().add_u16s([EDGES[6], EDGES[9], EDGES[3]]), sum);
+    assert_eq!(Sum::new().add_u16s([0xffff; 8]).fold(), 0xffff);
+}

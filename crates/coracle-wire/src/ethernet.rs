@@ -48,6 +48,14 @@ impl MacAddr {
         Self([a, b, c, d, e, f])
     }
 
+    /// The six bytes in one word, in any order.
+    #[inline]
+    #[allow(clippy::many_single_char_names, reason = "the six bytes of an address have no other names")]
+    fn word(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from(u32::from_ne_bytes([a, b, c, d])) | u64::from(u16::from_ne_bytes([e, f])) << 32
+    }
+
     /// Whether this is the broadcast address.
     #[inline]
     pub fn is_broadcast(&self) -> bool {
@@ -196,6 +204,13 @@ pub struct EthernetHeader {
 }
 
 impl EthernetHeader {
+    /// Whether another station sent the frame, to the station `own` alone.
+    #[inline]
+    pub fn is_between_stations(&self, own: &MacAddr) -> bool {
+        let (source, own) = (self.source.word(), own.word());
+        self.destination.word() == own && source != own && self.source.is_unicast()
+    }
+
     /// The header at the start of a frame.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Internet protocol version 4 [RFC 791].
 
 mod options;
+mod pattern;
 
 use core::net::Ipv4Addr;
 
@@ -12,6 +13,7 @@ use crate::checksum::Sum;
 use crate::malformed::prefix;
 
 pub use options::{Ipv4Option, Options, ROUTER_ALERT, Route};
+pub use pattern::Pattern;
 
 /// Length of a header without options in bytes.
 pub const HEADER_LEN: usize = size_of::<Ipv4Header>();
@@ -92,26 +94,26 @@ impl Ipv4Header {
     #[inline]
     pub fn read(packet: &[u8]) -> Result<&Self, Malformed> {
         let header: &Self = prefix(packet)?;
-        if header.version_ihl >> 4 != 4 {
+        // Nearly every header: version 4, and no options.
+        if header.version_ihl == 0x45 && header.total_len() >= HEADER_LEN {
+            return Ok(header);
+        }
+        header.check(packet.len())
+    }
+
+    #[cold]
+    fn check(&self, available: usize) -> Result<&Self, Malformed> {
+        if self.version_ihl >> 4 != 4 {
             return Err(Malformed::Version);
         }
-        let header_len = header.header_len();
+        let header_len = self.header_len();
         if header_len < HEADER_LEN {
             return Err(Malformed::Length);
         }
-        if header_len > packet.len() {
+        if header_len > available {
             return Err(Malformed::Truncated);
         }
-        if header.total_len() < header_len {
-            return Err(Malformed::Length);
-        }
-        Ok(header)
-    }
-
-    /// Whether this is version 4, without options, and not a fragment.
-    #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.version_ihl == 0x45 && !self.is_fragment()
+        if self.total_len() < header_len { Err(Malformed::Length) } else { Ok(self) }
     }
 
     /// Length of the header with its options in bytes, 20 to 60.
@@ -206,12 +208,18 @@ impl Ipv4Header {
     }
 }
 
+/// Whether the checksum of a header without options is right [1122-IP-2].
+#[inline]
+pub fn checksum_ok(header: &[u8; HEADER_LEN]) -> bool {
+    Sum::of_header(header).verifies()
+}
+
 /// Whether the checksum of a header is right [1122-IP-2]. `header` is the header with its options and nothing else.
 #[inline]
 pub fn header_checksum_ok(header: &[u8]) -> bool {
     // Nearly every header has no options, and a length known to the compiler needs no loop.
     match <&[u8; HEADER_LEN]>::try_from(header) {
-        Ok(header) => Sum::of_header(header).verifies(),
+        Ok(header) => checksum_ok(header),
         Err(_) => Sum::new().add_bytes(header).verifies(),
     }
 }

@@ -8,11 +8,9 @@ use core::ops::{BitAnd, BitOr, BitOrAssign};
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::Malformed;
 use crate::checksum::Sum;
-use crate::ethernet::{self, EthernetHeader};
-use crate::ipv4::{self, Ipv4Header, protocol};
 use crate::malformed::prefix;
-use crate::{EtherType, Malformed};
 
 pub use options::{
     MAX_OPTIONS_LEN, MAX_WINDOW_SCALE, SackBlocks, TIMESTAMPS_LEN, TcpOptions, add_timestamps, options_len,
@@ -239,6 +237,12 @@ impl TcpHeader {
         self
     }
 
+    /// Writes the header.
+    #[inline]
+    pub fn put(self, into: &mut [u8; HEADER_LEN]) {
+        *into = zerocopy::transmute!(self);
+    }
+
     /// Length of the header with its options in bytes, 20 to 60.
     #[inline]
     pub fn header_len(&self) -> usize {
@@ -360,45 +364,6 @@ impl TcpFields {
         ((self.header_len << 2) as u8 & 0xf0) | (u8::from(self.accurate_ecn) * AE)
     }
 }
-
-/// The headers of a segment on its way over an Ethernet: all that is in front of TCP's options.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub struct TcpFrame {
-    /// The link's header.
-    pub ethernet: EthernetHeader,
-    /// The network's header.
-    pub ip: Ipv4Header,
-    /// The transport's header.
-    pub tcp: TcpHeader,
-}
-
-impl TcpFrame {
-    /// Length of the three headers in bytes, without options.
-    pub const LEN: usize = size_of::<Self>();
-
-    /// The headers of a frame that is a whole TCP segment and nothing else, and TCP's options: no tag, IP option,
-    /// fragment or padding, and lengths that agree. `None` says nothing against a frame, but that it needs a closer
-    /// look.
-    #[inline]
-    pub fn read(frame: &[u8]) -> Option<(&Self, &[u8])> {
-        let (headers, rest) = Self::ref_from_prefix(frame).ok()?;
-        let plain = headers.ethernet.ether_type() == EtherType::IPV4
-            && headers.ip.is_plain()
-            && headers.ip.protocol() == protocol::TCP
-            && headers.ip.total_len() == frame.len() - ethernet::HEADER_LEN;
-        let options = rest.get(..headers.tcp.header_len().checked_sub(HEADER_LEN)?)?;
-        plain.then_some((headers, options))
-    }
-
-    /// Fills in the three headers.
-    #[inline]
-    pub fn write(self, into: &mut [u8; Self::LEN]) {
-        *into = zerocopy::transmute!(self);
-    }
-}
-
-const _: () = assert!(TcpFrame::LEN == ethernet::HEADER_LEN + ipv4::HEADER_LEN + HEADER_LEN);
 
 /// Fills in a header, its checksum zero until it is known.
 #[inline]

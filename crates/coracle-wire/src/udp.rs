@@ -4,8 +4,6 @@ use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::Malformed;
-use crate::ethernet::{EtherType, EthernetHeader};
-use crate::ipv4::{self, Ipv4Header, protocol};
 use crate::malformed::prefix;
 
 /// Length of the header in bytes.
@@ -59,6 +57,12 @@ impl UdpHeader {
         }
     }
 
+    /// Writes the header, field by field.
+    #[inline]
+    pub fn put(self, into: &mut [u8; HEADER_LEN]) {
+        *into = zerocopy::transmute!(self);
+    }
+
     /// Port of the sender, 0 if it wants no answer.
     #[inline]
     pub fn source_port(&self) -> u16 {
@@ -81,43 +85,6 @@ impl UdpHeader {
     #[inline]
     pub fn checksum(&self) -> u16 {
         self.checksum.get()
-    }
-}
-
-/// The headers of a UDP datagram the way nearly all arrive: Ethernet without a tag, IPv4 without options, UDP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub struct UdpFrame {
-    /// The link's header.
-    pub ethernet: EthernetHeader,
-    /// The network's header.
-    pub ip: Ipv4Header,
-    /// The transport's header.
-    pub udp: UdpHeader,
-}
-
-impl UdpFrame {
-    /// Length of the three headers in bytes.
-    pub const LEN: usize = size_of::<Self>();
-
-    /// The headers of a frame that is a whole UDP datagram and nothing else: no tag, option, fragment or padding, and
-    /// lengths that agree. `None` says nothing against a frame, but that it needs a closer look.
-    #[inline]
-    pub fn read(frame: &[u8]) -> Option<&Self> {
-        let (headers, data) = Self::ref_from_prefix(frame).ok()?;
-        let udp_len = HEADER_LEN + data.len();
-        let plain = headers.ethernet.ether_type() == EtherType::IPV4
-            && headers.ip.is_plain()
-            && headers.ip.protocol() == protocol::UDP
-            && headers.ip.total_len() == ipv4::HEADER_LEN + udp_len
-            && usize::from(headers.udp.length()) == udp_len;
-        plain.then_some(headers)
-    }
-
-    /// Fills in the three headers.
-    #[inline]
-    pub fn write(self, into: &mut [u8; Self::LEN]) {
-        *into = zerocopy::transmute!(self);
     }
 }
 

@@ -1,5 +1,3 @@
-use std::vec::Vec;
-
 use super::*;
 use crate::checksum::pseudo_v4;
 
@@ -77,58 +75,4 @@ fn a_coverage_takes_in_the_header_and_ends_in_the_payload() {
     assert_eq!(udp_lite_coverage(&header(8), 100), Ok(8));
     assert_eq!(udp_lite_coverage(&header(100), 100), Ok(100));
     assert_eq!(udp_lite_coverage(&header(101), 100), Err(Malformed::Length));
-}
-
-/// A frame around [`DATAGRAM`].
-fn frame() -> Vec<u8> {
-    let fields = ipv4::Ipv4Fields {
-        total_len: 33,
-        protocol: protocol::UDP,
-        source: [192, 0, 2, 1].into(),
-        destination: [192, 0, 2, 2].into(),
-        ..ipv4::Ipv4Fields::default()
-    };
-    let mut bytes = [0; UdpFrame::LEN];
-    let mac = crate::MacAddr::new(2, 0, 0, 0, 0, 1);
-    let ethernet = EthernetHeader { destination: mac, source: mac, ether_type: EtherType::IPV4.0.into() };
-    UdpFrame { ethernet, ip: fields.header(), udp: UdpHeader::new(40_000, 7, 13, 0x9bb6) }.write(&mut bytes);
-    [&bytes[..], &DATAGRAM[HEADER_LEN..]].concat()
-}
-
-#[test]
-fn a_plain_frame_is_read_at_once() {
-    let frame = frame();
-    assert_eq!(frame[34..], DATAGRAM);
-    assert!(ipv4::header_checksum_ok(&frame[14..34]));
-    let headers = UdpFrame::read(&frame).unwrap();
-    assert_eq!((headers.ip.total_len(), headers.udp.destination_port()), (33, 7));
-    let nothing = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 0, 1, 0, 2, 0, 8, 0, 0];
-    let empty = [&frame[..14], &nothing[..]].concat();
-    assert!(UdpFrame::read(&empty).is_some());
-}
-
-#[test]
-fn a_frame_that_needs_a_closer_look_is_not_plain() {
-    for (position, value) in [
-        (12, 0x81), // a tag
-        (13, 0x06), // ARP
-        (14, 0x46), // options
-        (14, 0x65), // version 6
-        (17, 32),   // cut short by IP
-        (17, 34),   // longer than what came
-        (20, 0x20), // more fragments
-        (21, 0x01), // a later fragment
-        (23, 136),  // UDP-Lite
-        (39, 12),   // cut short by UDP
-        (39, 14),   // longer than its packet
-    ] {
-        let mut frame = frame();
-        frame[position] = value;
-        assert_eq!(UdpFrame::read(&frame), None, "byte {position} = {value:#04x}");
-    }
-    let padded = [&frame()[..], &[0]].concat();
-    assert_eq!(UdpFrame::read(&padded), None);
-    for len in 0..frame().len() {
-        assert_eq!(UdpFrame::read(&frame()[..len]), None, "{len} bytes");
-    }
 }

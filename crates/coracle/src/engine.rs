@@ -3,20 +3,21 @@
 //! Packets and time go in; frames queue up at the interfaces, and [`Event`]s come out one at a time. Each layer adds
 //! its own methods in its own folder; this file holds what they share.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
-
 use coracle_buf::{Arena, Error, Kind, Layer, Memory, Pbuf, PbufFlags, PbufQueue};
+use coracle_wire::Malformed;
 
 use crate::config::{Config, Limits};
 use crate::counters::{Counters, count};
 use crate::event::Event;
 use crate::icmp::RateLimit;
 use crate::ip::groups::Groups;
+use crate::ip::input::{RecentSender, Refused};
 use crate::ip::output::Hop;
 use crate::ip::packet::PacketInfo;
 use crate::ip::route::Routes;
+use crate::link::ethernet::LinkTurn;
 use crate::link::neighbours::Neighbours;
-use crate::netif::{Checksums, Interface, Medium, NetifHandle};
+use crate::netif::{Checksums, Interface, NetifHandle};
 use crate::random::{HashKey, Identification, Random};
 use crate::raw::RawTable;
 use crate::table::{Index, Key, Slots};
@@ -51,6 +52,37 @@ impl Timers {
     }
 }
 
+/// Where a packet enters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// As a frame from a device.
+    Frame,
+    /// As an IP packet from a device, once its link header was looked at.
+    Packet,
+    /// As an IP packet from ourselves: its addresses and checksum are true.
+    Looped,
+    /// As the present packet, which no raw control block ate.
+    Offered,
+}
+
+/// Why a packet leaves the straight run.
+#[derive(Clone, Copy)]
+pub(crate) enum Turn {
+    Link(LinkTurn),
+    /// Its IP header, which begins `at`, is malformed, or not in one piece.
+    Malformed {
+        at: usize,
+        why: Malformed,
+    },
+    Refused(Refused),
+    /// Raw control blocks want to see it first.
+    Raw {
+        at: usize,
+    },
+    /// It was counted where it was dropped.
+    Dropped,
+}
+
 /// The protocol state of a stack.
 pub(crate) struct Engine {
     pub(crate) memory: Memory,
@@ -76,6 +108,8 @@ pub(crate) struct Engine {
     pub(crate) routes: Routes,
     /// Where the last packet went; forgotten when anything changes that routes depend on.
     pub(crate) recent_hop: Option<Hop>,
+    /// Where the last packet came from, likewise.
+    pub(crate) recent_sender: RecentSender,
     pub(crate) groups: Groups,
     pub(crate) neighbours: Neighbours,
     pub(crate) udp: UdpTable,
@@ -96,8 +130,6 @@ pub(crate) struct Engine {
     pub(crate) checks: Checksums,
     /// The packet that is being delivered.
     pub(crate) current: Option<PacketInfo>,
-    /// Who sent the datagram that is being delivered to many.
-    pub(crate) group_from: SocketAddrV4,
     /// More takers of it.
     pub(crate) more: Option<(u32, Pbuf)>,
 }
@@ -143,6 +175,7 @@ impl Engine {
             netifs_changed: 0,
             routes: Routes::new(arena, limits.routes, limits.netifs)?,
             recent_hop: None,
+            recent_sender: RecentSender::NONE,
             groups: Groups::new(arena, limits.groups)?,
             neighbours: Neighbours::new(arena, limits.neighbours)?,
             udp: UdpTable::new(arena, limits.udp)?,
@@ -156,10 +189,15 @@ impl Engine {
             undeliverable: PbufQueue::new(),
             checks: Checksums::NONE,
             current: None,
-            group_from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
             more: None,
             config,
         })
+    }
+
+    /// Something changed that the ways of packets depend on.
+    pub(crate) fn forget_ways(&mut self) {
+        self.recent_hop = None;
+        self.recent_sender = RecentSender::NONE;
     }
 
     /// Moves time on; it never goes back.
@@ -170,28 +208,52 @@ impl Engine {
 
     /// Takes a frame from the device of an interface.
     #[inline]
-    pub(crate) fn input(&mut self, netif: usize, mut frame: Pbuf) -> Option<Event> {
-        count!(self.counters.link.received);
-        let interface = self.netifs.at_mut(netif)?;
-        if !interface.is_ready() {
-            count!(interface.counters.in_discards);
-            count!(self.counters.link.down);
+    pub(crate) fn input(&mut self, netif: usize, frame: Pbuf) -> Option<Event> {
+        self.enter(Entry::Frame, netif, frame)
+    }
+
+    /// Takes a packet on its way in, up to who takes it: one straight run over all layers, as nearly all packets go.
+    /// What is out of the ordinary leaves the run for a closer look, and may come back behind the place where it left.
+    #[inline(never)]
+    pub(crate) fn enter(&mut self, entry: Entry, netif: usize, mut packet: Pbuf) -> Option<Event> {
+        // Where the IP header is. Headers stay where they are until somebody takes the packet.
+        let mut at = 0;
+        if entry != Entry::Offered {
+            at = match self.ipv4_input(entry, netif, &mut packet) {
+                Ok(at) => at,
+                Err(turn) => return self.turn_off(turn, entry, netif, packet),
+            };
+        }
+        self.ipv4_protocol(packet, at)
+    }
+
+    /// Takes a packet that is out of the ordinary.
+    #[cold]
+    #[inline(never)]
+    fn turn_off(&mut self, turn: Turn, entry: Entry, netif: usize, mut packet: Pbuf) -> Option<Event> {
+        match turn {
+            Turn::Link(why) => self.link_turn_off(why, netif, packet),
+            Turn::Malformed { at, why } => {
+                packet = self.hide_link(at, packet)?;
+                packet = self.ipv4_pull_up(netif, packet, why)?;
+                self.enter(if entry == Entry::Looped { entry } else { Entry::Packet }, netif, packet)
+            }
+            Turn::Refused(why) => self.ipv4_refuse(netif, why),
+            Turn::Raw { at } => {
+                packet = self.hide_link(at, packet)?;
+                self.raw_input(packet)
+            }
+            Turn::Dropped => None,
+        }
+    }
+
+    /// Makes a packet begin with its IP header.
+    pub(crate) fn hide_link(&mut self, at: usize, mut packet: Pbuf) -> Option<Pbuf> {
+        if packet.remove_header(at).is_err() {
+            count!(self.counters.link.memory);
             return None;
         }
-        count!(interface.counters.in_octets, frame.len() as u64);
-        // What another stack in this program noted in the very buffer says nothing of this frame.
-        let mut marks = frame.flags();
-        if marks.intersects(LINK_GROUP) {
-            marks.remove(LINK_GROUP);
-            frame.set_flags(marks);
-        }
-        match interface.medium {
-            Medium::Ethernet(own) => self.ethernet_input(netif, own, frame),
-            Medium::Ip | Medium::Loopback => {
-                count!(interface.counters.in_unicast);
-                self.ipv4_input(netif, frame, false)
-            }
-        }
+        Some(packet)
     }
 
     /// What else there is to report: takers of the present datagram, packets on their way back in, packets given up,
@@ -250,7 +312,7 @@ impl Engine {
             self.turns -= 1;
             let event = if let Some(packet) = self.looped.pop_front() {
                 let netif = packet.netif_index().saturating_sub(1);
-                self.ipv4_input(netif as usize, packet, true)
+                self.enter(Entry::Looped, netif as usize, packet)
             } else {
                 let Some(frame) = self.deferred.pop_front() else { break };
                 let netif = frame.netif_index().saturating_sub(1);
@@ -259,6 +321,7 @@ impl Engine {
             if event.is_some() {
                 return event;
             }
+            self.current = None;
         }
         if polling { self.next_timer() } else { None }
     }

@@ -4,6 +4,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use coracle_buf::{Error, Pbuf};
 
+use crate::table::Key;
 use crate::tcp::Report;
 
 /// What an error about a packet of ours says.
@@ -82,7 +83,7 @@ impl IcmpError {
 /// Something for a handler; positions are those of the control blocks' slots.
 pub(crate) enum Event {
     /// A datagram for a UDP control block.
-    Datagram { pcb: u32, from: SocketAddrV4, data: Pbuf },
+    Datagram { pcb: Key, data: Pbuf },
     /// A packet for a raw control block, which hands it back unless it eats it.
     Packet { pcb: u32, packet: Pbuf },
     /// An error about a datagram that a UDP control block sent.

@@ -43,6 +43,7 @@ fn a_datagram_comes_with_all_that_its_headers_say() {
         netif: host.netif,
         source: PEER,
         destination: OURS,
+        source_port: 5_000,
         destination_port: 7,
         cast: Cast::Unicast,
         protocol: 17,

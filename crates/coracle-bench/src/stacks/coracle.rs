@@ -123,8 +123,7 @@ impl Host {
 
     #[inline]
     fn try_send(&mut self, socket: UdpHandle, to: SocketAddrV4, payload: &[u8]) -> Result<(), Error> {
-        let mut data = self.stack.memory().alloc(Layer::Transport, payload.len(), Kind::Pool)?;
-        data.payload_mut()?.copy_from_slice(payload);
+        let data = self.stack.memory().alloc_copy(Layer::Transport, payload, Kind::Pool)?;
         Ok(self.stack.udp(socket)?.send_to(data, SocketAddr::V4(to))?)
     }
 
@@ -136,8 +135,7 @@ impl Host {
     /// What a driver does: a received frame lies in a buffer of the pool.
     #[inline]
     fn receive(&mut self, frame: &Pbuf, now: Instant) -> Result<(), Error> {
-        let mut received = self.stack.memory().alloc(Layer::Raw, frame.len(), Kind::Pool)?;
-        received.payload_mut()?.copy_from_slice(frame.payload());
+        let received = self.stack.memory().alloc_copy(Layer::Raw, frame.payload(), Kind::Pool)?;
         Ok(self.stack.input(self.netif, received, now)?)
     }
 }

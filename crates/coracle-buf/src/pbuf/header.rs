@@ -20,9 +20,8 @@ impl Pbuf {
     #[inline]
     pub fn add_header(&mut self, n: usize) -> Result<&mut [u8], Error> {
         let head = self.head();
-        match head.writable_headroom() {
-            Some(room) if n <= room => {}
-            _ => return Err(Error::Buffer),
+        if !head.exclusive() || !head.unviewed() || n > head.headroom() {
+            return Err(Error::Buffer);
         }
         // SAFETY: borrowed mutably, exclusive, unviewed, and the storage has `n` bytes there, which are
         // borrowed by nobody.
@@ -67,14 +66,12 @@ impl Pbuf {
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "one of the few things that every layer does to every packet")]
     pub fn remove_header(&mut self, n: usize) -> Result<(), Error> {
-        if n > self.head().len() {
-            return Err(Error::Argument);
-        }
+        let Some(len) = self.head().len().checked_sub(n) else { return Err(Error::Argument) };
         if !self.head().exclusive() {
             self.unshare(1)?;
         }
-        // SAFETY: borrowed mutably and exclusive; `n` was checked.
-        unsafe { self.head().hide(n) };
+        // SAFETY: borrowed mutably and exclusive; `n` bytes are there, and `len` are left.
+        unsafe { self.head().hide(n, len) };
         Ok(())
     }
 
@@ -109,13 +106,13 @@ impl Pbuf {
             if left > 0 {
                 // SAFETY: borrowed mutably; the segments in front were exclusive and went with their handle
                 // to this one, which was exclusive too, and has `left` bytes.
-                unsafe { self.head().hide(left) }
+                unsafe { self.head().hide(left, self.head().len() - left) }
             }
             return Ok(());
         }
         let cut = Self::view_onwards(target)?;
         // SAFETY: the view is new, with one handle.
-        unsafe { cut.head().hide(left) };
+        unsafe { cut.head().hide(left, cut.head().len() - left) };
         *self = cut;
         Ok(())
     }

@@ -18,6 +18,13 @@ pub(super) fn add_bytes(sum: Word, bytes: &[u8]) -> Word {
     add_word(add_word(sum, few_bytes(head)), aligned)
 }
 
+/// The sum of an IPv4 header without options.
+#[inline]
+pub(super) fn add_header(header: &[u8; 20]) -> Word {
+    let (words, _) = header.as_chunks();
+    words.iter().fold(0, |sum, word| add_word(sum, Word::from_ne_bytes(*word)))
+}
+
 /// Adds with the carry brought back in at the low end.
 #[inline]
 pub(super) const fn add_word(sum: Word, word: Word) -> Word {

@@ -21,6 +21,14 @@ pub(super) fn add_bytes(sum: Word, bytes: &[u8]) -> Word {
     if rest.is_empty() { sum } else { add_word(sum, last_word(bytes, rest)) }
 }
 
+/// The sum of an IPv4 header without options.
+#[inline]
+pub(super) fn add_header(header: &[u8; 20]) -> Word {
+    let (words, last) = header.as_chunks::<8>();
+    let last = last.first_chunk().map_or(0, |last| u32::from_ne_bytes(*last));
+    words.iter().fold(Word::from(last), |sum, word| add_word(sum, Word::from_ne_bytes(*word)))
+}
+
 /// Adds with the carry brought back in at the low end.
 #[inline]
 pub(super) const fn add_word(sum: Word, word: Word) -> Word {

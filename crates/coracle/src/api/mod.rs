@@ -25,6 +25,52 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use crate::error::Error;
 
+/// Where the handler of a control block is.
+enum Place<H> {
+    /// There is no control block.
+    Empty,
+    Here(H),
+    /// It is being called.
+    Away,
+}
+
+impl<H> Place<H> {
+    /// Takes the handler out to call it.
+    #[inline]
+    fn start(&mut self) -> Option<H> {
+        match core::mem::replace(self, Self::Away) {
+            Self::Here(handler) => Some(handler),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Puts it back after the call, unless the control block was removed meanwhile, whatever is there now.
+    #[inline]
+    fn finish(&mut self, handler: H) {
+        if let Self::Away = self {
+            *self = Self::Here(handler);
+        }
+    }
+
+    /// The control block goes; returns its handler, unless that is running.
+    fn clear(&mut self) -> Option<H> {
+        match core::mem::replace(self, Self::Empty) {
+            Self::Here(handler) => Some(handler),
+            Self::Empty | Self::Away => None,
+        }
+    }
+
+    fn here(&mut self) -> Option<&mut H> {
+        match self {
+            Self::Here(handler) => Some(handler),
+            Self::Empty | Self::Away => None,
+        }
+    }
+}
+
 /// [`Error::Value`] for an address of a family that the stack does not speak.
 #[inline]
 fn ipv4(address: IpAddr) -> Result<Ipv4Addr, Error> {

@@ -118,7 +118,7 @@ impl<H: Handler> Stack<H> {
             self.engine.netif_slot(netif)?;
         }
         self.engine.default_multicast_netif = netif;
-        self.engine.recent_hop = None;
+        self.engine.forget_ways();
         Ok(())
     }
 
@@ -181,9 +181,9 @@ impl<H: Handler> Stack<H> {
     ///
     /// [`Error::Route`] when there is no way; [`Error::Value`] for an address of a family that is not spoken.
     pub fn route(&mut self, destination: IpAddr) -> Result<(NetifHandle, IpAddr), Error> {
-        let hop = *self.engine.ipv4_route(ipv4(destination)?, None)?;
-        let netif = self.engine.netif_handle(hop.netif).ok_or(Error::Route)?;
-        Ok((netif, IpAddr::V4(hop.next)))
+        let hop = self.engine.ipv4_route(ipv4(destination)?, None)?;
+        let (netif, next) = (hop.netif, hop.next);
+        Ok((self.engine.netif_handle(netif).ok_or(Error::Route)?, IpAddr::V4(next)))
     }
 
     /// What is known of the neighbours. lwIP: `etharp_get_entry`.
@@ -215,7 +215,7 @@ impl<H: Handler> Netif<'_, H> {
 
     fn change(&mut self, change: impl FnOnce(&mut Interface)) -> Result<(), Error> {
         self.stack.engine.netif_slot(self.handle)?;
-        self.stack.engine.recent_hop = None;
+        self.stack.engine.forget_ways();
         self.stack
             .engine
             .netifs

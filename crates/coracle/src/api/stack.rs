@@ -8,7 +8,7 @@ use super::netif::Listener;
 use super::raw::Raw;
 use super::timeout::Timeout;
 use super::udp::Udp;
-use super::{Handler, RawHandle, TimeoutHandle, UdpHandle};
+use super::{Handler, Place, RawHandle, TimeoutHandle, UdpHandle};
 use crate::config::{Config, Limits};
 use crate::counters::{Counters, count};
 use crate::engine::Engine;
@@ -17,7 +17,6 @@ use crate::event::Event;
 use crate::netif::NetifHandle;
 use crate::table::{Key, Slots};
 use crate::time::Instant;
-use crate::udp::Arrival;
 
 /// A TCP/IP stack.
 ///
@@ -46,7 +45,7 @@ use crate::udp::Arrival;
 /// ```
 pub struct Stack<H> {
     pub(crate) engine: Engine,
-    pub(super) udp_handlers: Table<Option<H>>,
+    pub(super) udp_handlers: Table<Place<H>>,
     pub(super) raw_handlers: Table<Option<H>>,
     pub(super) tcp_handlers: Table<Option<H>>,
     /// The handlers of TCP listeners.
@@ -86,7 +85,7 @@ impl<H> Stack<H> {
         let connections = engine.tcp.slots.capacity();
         Ok(Self {
             engine,
-            udp_handlers: arena.table(limits.udp, |_| None)?,
+            udp_handlers: arena.table(limits.udp, |_| Place::Empty)?,
             raw_handlers: arena.table(limits.raw, |_| None)?,
             tcp_handlers: arena.table(connections, |_| None)?,
             door_handlers: arena.table(limits.tcp_listeners, |_| None)?,
@@ -200,29 +199,8 @@ impl<H: Handler> Stack<H> {
             return self.engine.defer(slot, frame).map_err(|(error, frame)| Rejected::new(error, frame));
         }
         self.engine.advance(now);
-        self.engine.turns = self.engine.config.backlog;
-        self.dispatching = true;
-        let running = Running(self);
-        match running.0.engine.udp_arrival(slot, frame) {
-            Ok(Arrival { pcb, from, data }) => running.0.call_datagram(pcb, from, data),
-            Err(frame) => running.0.input_any(slot, frame),
-        }
-        if running.0.engine.has_more() {
-            running.0.call_all(None, false);
-        }
-        running.0.engine.tcp_flush();
-        running.finish();
+        self.dispatch(Some((slot, frame)), false);
         Ok(())
-    }
-
-    /// Takes whatever frame.
-    #[inline(never)]
-    fn input_any(&mut self, slot: usize, frame: Pbuf) {
-        let event = match self.engine.tcp_arrival(slot, frame) {
-            Ok(event) => event,
-            Err(frame) => self.engine.input(slot, frame),
-        };
-        self.call_all(event, false);
     }
 
     /// Runs what is due, and says when the next thing is: `None` when nothing is until something else happens. There
@@ -232,8 +210,7 @@ impl<H: Handler> Stack<H> {
     pub fn poll(&mut self, now: Instant) -> Option<Instant> {
         if !self.dispatching {
             self.engine.advance(now);
-            self.engine.turns = self.engine.config.backlog;
-            self.dispatch(true);
+            self.dispatch(None, true);
         }
         self.engine.next_deadline()
     }
@@ -241,22 +218,35 @@ impl<H: Handler> Stack<H> {
     /// Tells what calls from outside of callbacks have caused.
     pub(super) fn settle(&mut self) {
         if !self.dispatching {
-            self.engine.turns = self.engine.config.backlog;
-            self.dispatch(false);
+            self.dispatch(None, false);
         }
     }
 
-    /// Calls the handlers of everything that the engine reports.
-    fn dispatch(&mut self, polling: bool) {
+    /// Takes a frame, if there is one, and calls the handlers of everything that the engine reports.
+    #[inline(never)]
+    fn dispatch(&mut self, frame: Option<(usize, Pbuf)>, polling: bool) {
         self.dispatching = true;
         let running = Running(self);
-        running.0.call_all(None, polling);
-        running.0.engine.tcp_flush();
+        let stack = &mut *running.0;
+        let mut event = None;
+        if let Some((slot, frame)) = frame {
+            match stack.engine.input(slot, frame) {
+                Some(Event::Datagram { pcb, data }) => stack.call_datagram(pcb, data),
+                other => event = other,
+            }
+        }
+        if event.is_some() || polling || stack.engine.has_more() {
+            stack.call_all(event, polling);
+        }
+        stack.engine.tcp_flush();
         running.finish();
     }
 
     /// Calls the handlers of an event and of all that follow.
+    #[cold]
+    #[inline(never)]
     fn call_all(&mut self, mut event: Option<Event>, polling: bool) {
+        self.engine.turns = self.engine.config.backlog;
         loop {
             event = match event {
                 Some(event) => self.call(event),
@@ -269,13 +259,12 @@ impl<H: Handler> Stack<H> {
     }
 
     /// Calls the handler of an event; what that leads to at once is the next event.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called once")]
     fn call(&mut self, event: Event) -> Option<Event> {
         match event {
-            Event::Datagram { pcb, from, data } => {
-                if let Some(pcb) = self.engine.udp.slots.key_at(pcb as usize) {
-                    self.call_datagram(pcb, from, data);
-                }
+            Event::Datagram { pcb, data } => {
+                self.call_datagram(pcb, data);
                 None
             }
             Event::Packet { pcb, packet } => {
@@ -307,19 +296,21 @@ impl<H: Handler> Stack<H> {
         }
     }
 
-    #[inline]
-    fn call_datagram(&mut self, pcb: Key, from: SocketAddrV4, data: Pbuf) {
-        self.call_udp(pcb, |handler, udp| handler.datagram(udp, SocketAddr::V4(from), data));
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "nearly every event")]
+    fn call_datagram(&mut self, pcb: Key, data: Pbuf) {
+        let Some(info) = &self.engine.current else { return };
+        let from = SocketAddr::V4(SocketAddrV4::new(info.source, info.source_port));
+        self.call_udp(pcb, |handler, udp| handler.datagram(udp, from, data));
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called once for each callback")]
     fn call_udp(&mut self, key: Key, call: impl FnOnce(&mut H, &mut Udp<'_, H>)) {
         let position = key.index as usize;
-        let Some(mut handler) = self.udp_handlers[position].take() else { return };
+        let Some(mut handler) = self.udp_handlers[position].start() else { return };
         call(&mut handler, &mut Udp::new(self, UdpHandle(key)));
-        if self.engine.udp.slots.get(key).is_some() {
-            self.udp_handlers[position] = Some(handler);
-        }
+        self.udp_handlers[position].finish(handler);
     }
 
     fn call_raw(&mut self, pcb: u32, packet: Pbuf) -> Option<Pbuf> {

@@ -1,16 +1,16 @@
 //! UDP and UDP-Lite control blocks, as the application sees them.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use coracle_buf::{Layer, Pbuf};
 
-use super::{Handler, Stack, endpoint_v4, ipv4};
+use super::{Handler, Place, Stack, endpoint_v4, ipv4};
 use crate::engine::small_pbuf;
 use crate::error::{Error, Rejected};
 use crate::ip::PacketInfo;
 use crate::netif::NetifHandle;
 use crate::table::Key;
-use crate::udp::{Addressing, Class, UdpPcb};
+use crate::udp::{Class, UdpPcb, Wishes};
 
 /// Names a UDP control block. Once that is removed the name finds nothing, never another control block.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -55,7 +55,7 @@ impl<H: Handler> Stack<H> {
 
     fn udp_new_kind(&mut self, handler: H, lite: bool) -> Result<UdpHandle, Error> {
         let key = self.engine.udp_new(lite)?;
-        self.udp_handlers[key.index as usize] = Some(handler);
+        self.udp_handlers[key.index as usize] = Place::Here(handler);
         Ok(UdpHandle(key))
     }
 
@@ -82,7 +82,7 @@ impl<H: Handler> Stack<H> {
             return Err(Error::Closed);
         }
         self.engine.udp_remove(udp.0);
-        Ok(self.udp_handlers[udp.0.index as usize].take())
+        Ok(self.udp_handlers[udp.0.index as usize].clear())
     }
 }
 
@@ -113,7 +113,7 @@ impl<'a, H> Udp<'a, H> {
     /// Its handler, unless that is running.
     pub fn handler(&mut self) -> Option<&mut H> {
         self.stack.engine.udp.slots.get(self.handle.0)?;
-        self.stack.udp_handlers.get_mut(self.handle.0.index as usize)?.as_mut()
+        self.stack.udp_handlers.get_mut(self.handle.0.index as usize)?.here()
     }
 
     /// The packet that is being delivered. lwIP: `ip_current_*`.
@@ -197,7 +197,7 @@ impl<'a, H> Udp<'a, H> {
     /// [`Error::InUse`] when no local port is free; [`Error::Memory`]; [`Error::Closed`].
     #[inline]
     pub fn send(&mut self, data: Pbuf) -> Result<(), Rejected> {
-        self.stack.engine.udp_send(self.handle.0, &Addressing::default(), data)
+        self.stack.engine.udp_send(self.handle.0, None, None, data)
     }
 
     /// Sends data to a peer. lwIP: `udp_sendto`.
@@ -208,7 +208,7 @@ impl<'a, H> Udp<'a, H> {
     #[inline]
     pub fn send_to(&mut self, data: Pbuf, remote: SocketAddr) -> Result<(), Rejected> {
         let SocketAddr::V4(remote) = remote else { return Err(Rejected::new(Error::Value, data)) };
-        self.stack.engine.udp_send_to(self.handle.0, remote, data)
+        self.stack.engine.udp_send(self.handle.0, Some(&remote), None, data)
     }
 
     /// Sends data, and says more of how. lwIP: `udp_sendto_if`, `udp_sendto_if_src`.
@@ -217,19 +217,21 @@ impl<'a, H> Udp<'a, H> {
     ///
     /// As [`Udp::send`]; [`Error::Interface`] when the interface is gone.
     pub fn send_with(&mut self, data: Pbuf, send: &UdpSend) -> Result<(), Rejected> {
-        match self.addressing(send) {
-            Ok(to) => self.stack.engine.udp_send(self.handle.0, &to, data),
+        match self.wishes(send) {
+            Ok((remote, wishes)) => {
+                self.stack.engine.udp_send(self.handle.0, remote.as_ref(), Some(&wishes), data)
+            }
             Err(error) => Err(Rejected::new(error, data)),
         }
     }
 
-    fn addressing(&self, send: &UdpSend) -> Result<Addressing, Error> {
-        Ok(Addressing {
-            remote: send.remote.map(endpoint_v4).transpose()?,
+    fn wishes(&self, send: &UdpSend) -> Result<(Option<SocketAddrV4>, Wishes), Error> {
+        let wishes = Wishes {
             netif: self.stack.engine.netif_if_there(send.netif)?,
             source: send.source.map(ipv4).transpose()?,
             source_port: send.source_port,
-        })
+        };
+        Ok((send.remote.map(endpoint_v4).transpose()?, wishes))
     }
 
     /// Copies bytes into a buffer of the stack's and sends them to a peer.

@@ -56,7 +56,7 @@ impl Engine {
         packet.copy_to(0, &mut bytes[icmpv4::HEADER_LEN..]);
         let sum = checksum::checksum(bytes).to_be_bytes();
         bytes[icmpv4::CHECKSUM_OFFSET..icmpv4::CHECKSUM_OFFSET + 2].copy_from_slice(&sum);
-        let hop = *self.ipv4_route(info.source, None).ok()?;
+        self.ipv4_route(info.source, None).ok()?;
         let send = Send {
             source: info.destination,
             destination: info.source,
@@ -67,7 +67,7 @@ impl Engine {
             dont_fragment: false,
             transport: None,
         };
-        self.ipv4_send(&hop, Some(&send), message).ok()
+        self.ipv4_send(Some(&send), message).ok()
     }
 }
 

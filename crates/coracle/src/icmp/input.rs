@@ -88,7 +88,7 @@ impl Engine {
         };
         *kind = icmpv4::ECHO_REPLY;
         [*high, *low] = checksum.to_be_bytes();
-        let hop = *self.ipv4_route(info.source, None).ok()?;
+        self.ipv4_route(info.source, None).ok()?;
         let source = match info.cast {
             Cast::Unicast => info.destination,
             Cast::Broadcast | Cast::Multicast => self.netifs.at(netif)?.ipv4.address,
@@ -102,7 +102,7 @@ impl Engine {
             dont_fragment: false,
             transport: None,
         };
-        self.ipv4_send(&hop, Some(&send), packet).ok()?;
+        self.ipv4_send(Some(&send), packet).ok()?;
         count!(self.counters.icmp.sent);
         count!(self.counters.icmp.echo_replies);
         Some(())

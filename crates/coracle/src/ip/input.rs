@@ -3,59 +3,120 @@
 use core::net::Ipv4Addr;
 
 use coracle_buf::Pbuf;
-use coracle_wire::ipv4::{self, Ipv4Header, Ipv4Option, Options, protocol};
+use coracle_wire::ethernet::HEADER_LEN;
+use coracle_wire::ipv4::{self, Ipv4Header, Ipv4Option, Options, Pattern, protocol};
 use coracle_wire::{Malformed, icmpv4};
 
 use super::packet::{Cast, PacketInfo};
 use crate::counters::count;
-use crate::engine::{Engine, LINK_GROUP};
+use crate::engine::{Engine, Entry, LINK_GROUP, Turn};
 use crate::event::Event;
 use crate::icmp::is_one_host;
 use crate::netif::{Checksums, Interface, Medium, NetifHandle};
 use crate::table::NONE;
 
-/// Why a well-formed packet is not taken.
+/// Why a packet is not taken.
 #[derive(Clone, Copy)]
-enum Refused {
+pub(crate) enum Refused {
+    BadChecksum,
+    Fragment,
+    Memory,
     NotForUs,
     BadSource,
     LinkBroadcast,
 }
 
+/// The way by which the last frame came, and what was found out about it. Forgotten when anything changes that this
+/// depends on.
+pub(crate) struct RecentSender {
+    /// The interface; no slot when there is none.
+    netif: usize,
+    pattern: Pattern,
+    checks: Checksums,
+    /// All but the lengths and ports.
+    info: PacketInfo,
+}
+
+impl RecentSender {
+    pub(crate) const NONE: Self =
+        Self { netif: usize::MAX, pattern: Pattern::NONE, checks: Checksums::NONE, info: PacketInfo::NONE };
+}
+
 impl Engine {
-    /// Takes an IP packet. One that is `looped` comes from ourselves: its addresses and checksum are true.
-    pub(crate) fn ipv4_input(&mut self, netif: usize, mut packet: Pbuf, looped: bool) -> Option<Event> {
-        count!(self.counters.ip.received);
-        if packet.payload().len() < ipv4::HEADER_LEN {
-            packet = self.ipv4_pull_up(netif, packet, ipv4::HEADER_LEN)?;
+    /// Takes a packet up to its protocol, and notes what it says; returns where its header begins. One that is looped
+    /// comes from ourselves: its addresses and checksum are true.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called once")]
+    pub(crate) fn ipv4_input(
+        &mut self,
+        entry: Entry,
+        netif: usize,
+        packet: &mut Pbuf,
+    ) -> Result<usize, Turn> {
+        if entry != Entry::Frame || netif != self.recent_sender.netif {
+            return self.ipv4_input_new(entry, netif, packet);
         }
-        let header = match Ipv4Header::read(packet.payload()) {
-            Ok(header) => header,
-            Err(Malformed::Truncated) if packet.payload().len() < packet.len() => {
-                packet = self.ipv4_pull_up(netif, packet, ipv4::MAX_HEADER_LEN)?;
-                match Ipv4Header::read(packet.payload()) {
-                    Ok(header) => header,
-                    Err(why) => return self.ipv4_malformed(netif, why),
-                }
-            }
-            Err(why) => return self.ipv4_malformed(netif, why),
+        // As nearly all packets, it may come the same way as the last one, all of whose headers were looked at.
+        let (Some(interface), Some(frame)) = (self.netifs.at_mut(netif), packet.payload().first_chunk())
+        else {
+            return self.ipv4_input_new(entry, netif, packet);
         };
-        let (key, interface) = self.netifs.entry_at(netif)?;
+        let (at, total_len) = (HEADER_LEN, usize::from(u16::from_be_bytes([frame[16], frame[17]])));
+        let (_, header) = frame.split_at(HEADER_LEN);
+        let same = Pattern::of(frame) == self.recent_sender.pattern
+            && total_len >= ipv4::HEADER_LEN
+            && total_len + at <= packet.len()
+            && header.first_chunk().is_some_and(ipv4::checksum_ok)
+            && !packet.flags().intersects(LINK_GROUP);
+        if !same {
+            return self.ipv4_input_new(entry, netif, packet);
+        }
+        count!(self.counters.link.received);
+        count!(interface.counters.in_octets, packet.len() as u64);
+        count!(self.counters.ip.received);
+        count!(interface.counters.in_unicast);
+        self.checks = self.recent_sender.checks;
+        self.current = Some(PacketInfo { total_len: total_len as u16, ..self.recent_sender.info });
+        self.ipv4_take(packet, at, total_len)
+    }
+
+    /// Takes a packet of which nothing is known.
+    #[inline(never)]
+    fn ipv4_input_new(&mut self, entry: Entry, netif: usize, packet: &mut Pbuf) -> Result<usize, Turn> {
+        let Some((key, interface)) = self.netifs.entry_at_mut(netif) else { return Err(Turn::Dropped) };
+        let mut at = 0;
+        let mut link_group = false;
+        if entry == Entry::Frame {
+            count!(self.counters.link.received);
+            at = interface.take_frame(packet).map_err(Turn::Link)?;
+        } else {
+            link_group = packet.flags().intersects(LINK_GROUP);
+        }
+        let bytes = packet.payload().get(at..).unwrap_or_default();
+        let header = Ipv4Header::read(bytes).map_err(|why| Turn::Malformed { at, why })?;
         let (header_len, total_len) = (header.header_len(), header.total_len());
+        if at + total_len > packet.len() {
+            return Err(Turn::Malformed { at, why: Malformed::Length });
+        }
+        count!(self.counters.ip.received);
+        let looped = entry == Entry::Looped;
         self.checks = if looped { Checksums::NONE } else { interface.checksums };
         // [1122-IP-2]
-        if self.checks.contains(Checksums::CHECK_IP)
-            && !ipv4::header_checksum_ok(&packet.payload()[..header_len])
-        {
-            count!(self.counters.ip.bad_checksum);
-            return self.drop_malformed(netif);
+        let check = self.checks.contains(Checksums::CHECK_IP);
+        if check && !ipv4::header_checksum_ok(&bytes[..header_len]) {
+            return Err(Turn::Refused(Refused::BadChecksum));
         }
-        let mut info = PacketInfo {
-            netif: NetifHandle(key),
-            source: header.source(),
-            destination: header.destination(),
+        let (source, destination) = (header.source(), header.destination());
+        let netif_handle = NetifHandle(key);
+        let info = PacketInfo {
+            netif: netif_handle,
+            source,
+            destination,
+            source_port: 0,
             destination_port: 0,
-            cast: Cast::Unicast,
+            cast: self
+                .ipv4_accept(netif_handle, source, destination, link_group, looped)
+                .map_err(Turn::Refused)?,
             protocol: header.protocol(),
             ttl: header.ttl(),
             tos: header.tos(),
@@ -63,50 +124,68 @@ impl Engine {
             total_len: total_len as u16,
         };
         let fragment = header.is_fragment();
-        if total_len > packet.len() {
-            return self.ipv4_malformed(netif, Malformed::Length);
-        }
-        let link_group = packet.flags().intersects(LINK_GROUP);
-        info.cast = match self.ipv4_accept(interface, &info, link_group, looped) {
-            Ok(cast) => cast,
-            Err(why) => return self.ipv4_refuse(netif, why),
-        };
-        // Padding goes; this fails only when the bytes are shared and no reference is left.
-        if total_len < packet.len() && packet.truncate(total_len).is_err() {
-            count!(self.counters.ip.memory);
-            return None;
-        }
-        if header_len > ipv4::HEADER_LEN && !self.ipv4_options_ok(&info, &packet) {
-            return None;
+        self.current = Some(info);
+        if header_len > ipv4::HEADER_LEN && !self.ipv4_options_ok(packet, at) {
+            return Err(Turn::Dropped);
         }
         if fragment {
-            count!(self.counters.ip.fragments);
-            return None;
+            return Err(Turn::Refused(Refused::Fragment));
         }
-        self.current = Some(info);
+        if entry == Entry::Frame && at == HEADER_LEN && header_len == ipv4::HEADER_LEN && check {
+            self.remember_sender(netif, packet, info);
+        }
+        self.ipv4_take(packet, at, total_len)
+    }
+
+    fn remember_sender(&mut self, netif: usize, packet: &Pbuf, info: PacketInfo) {
+        if let Some(frame) = packet.payload().first_chunk() {
+            let (pattern, checks) = (Pattern::of(frame), self.checks);
+            self.recent_sender = RecentSender { netif, pattern, checks, info };
+        }
+    }
+
+    /// What is left to do once a packet is known to be for us.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "a few instructions")]
+    fn ipv4_take(&mut self, packet: &mut Pbuf, at: usize, total_len: usize) -> Result<usize, Turn> {
+        // Padding goes; this fails only when the bytes are shared and no reference is left.
+        if at + total_len < packet.len() && packet.truncate(at + total_len).is_err() {
+            return Err(Turn::Refused(Refused::Memory));
+        }
         self.raw.begin();
-        if self.raw.is_wanted(info.protocol) {
-            self.raw_input(&info, packet)
-        } else {
-            self.ipv4_protocol(&info, packet)
+        if self.current.is_some_and(|info| self.raw.is_wanted(info.protocol)) {
+            return Err(Turn::Raw { at });
         }
+        Ok(at)
     }
 
-    /// Makes the first bytes of a packet contiguous.
-    #[cold]
-    fn ipv4_pull_up(&mut self, netif: usize, mut packet: Pbuf, len: usize) -> Option<Pbuf> {
-        if packet.len() < ipv4::HEADER_LEN {
-            return self.ipv4_malformed(netif, Malformed::Truncated);
+    /// Makes the header of a packet contiguous; none when it is malformed.
+    pub(crate) fn ipv4_pull_up(
+        &mut self,
+        netif: usize,
+        mut packet: Pbuf,
+        mut why: Malformed,
+    ) -> Option<Pbuf> {
+        for len in [ipv4::HEADER_LEN, ipv4::MAX_HEADER_LEN] {
+            let scattered = packet.payload().len() < packet.len().min(len);
+            if why != Malformed::Truncated || packet.len() < ipv4::HEADER_LEN || !scattered {
+                continue;
+            }
+            if packet.pull_up(len.min(packet.len())).is_err() {
+                count!(self.counters.ip.received);
+                count!(self.counters.ip.memory);
+                return None;
+            }
+            match Ipv4Header::read(packet.payload()) {
+                Ok(_) => return Some(packet),
+                Err(now) => why = now,
+            }
         }
-        if packet.pull_up(len.min(packet.len())).is_err() {
-            count!(self.counters.ip.memory);
-            return None;
-        }
-        Some(packet)
+        self.ipv4_malformed(netif, why)
     }
 
-    #[cold]
     fn ipv4_malformed<T>(&mut self, netif: usize, why: Malformed) -> Option<T> {
+        count!(self.counters.ip.received);
         match why {
             Malformed::Truncated => count!(self.counters.ip.truncated),
             Malformed::Version => count!(self.counters.ip.bad_version),
@@ -116,23 +195,24 @@ impl Engine {
     }
 
     /// Whether a packet is for us [1122-IP-3] [1122-IP-15], and may come from where it says.
-    #[inline]
     fn ipv4_accept(
         &self,
-        interface: &Interface,
-        info: &PacketInfo,
+        netif: NetifHandle,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
         link_group: bool,
         looped: bool,
     ) -> Result<Cast, Refused> {
-        let cast = if info.destination == interface.ipv4.address && interface.has_address() {
+        let interface = self.netifs.get(netif.0).ok_or(Refused::NotForUs)?;
+        let cast = if destination == interface.ipv4.address && interface.has_address() {
             Cast::Unicast
         } else {
-            self.ipv4_cast(info.netif, interface, info.destination).ok_or(Refused::NotForUs)?
+            self.ipv4_cast(netif, interface, destination).ok_or(Refused::NotForUs)?
         };
         if looped {
             return Ok(cast);
         }
-        if !self.is_source(interface, info.source, cast) {
+        if !self.is_source(interface, source, cast) {
             return Err(Refused::BadSource);
         }
         // [1122-IP-16] A unicast packet in a broadcast frame is somebody's mistake or attack.
@@ -142,9 +222,14 @@ impl Engine {
         Ok(cast)
     }
 
-    #[cold]
-    fn ipv4_refuse<T>(&mut self, netif: usize, why: Refused) -> Option<T> {
+    pub(crate) fn ipv4_refuse<T>(&mut self, netif: usize, why: Refused) -> Option<T> {
         match why {
+            Refused::BadChecksum => {
+                count!(self.counters.ip.bad_checksum);
+                return self.drop_malformed(netif);
+            }
+            Refused::Fragment => count!(self.counters.ip.fragments),
+            Refused::Memory => count!(self.counters.ip.memory),
             Refused::NotForUs => count!(self.counters.ip.not_for_us),
             Refused::LinkBroadcast => count!(self.counters.ip.link_broadcast),
             Refused::BadSource => {
@@ -196,27 +281,31 @@ impl Engine {
     #[inline]
     pub(crate) fn is_source(&self, interface: &Interface, source: Ipv4Addr, cast: Cast) -> bool {
         let first = source.octets()[0];
-        if first == 0 {
+        if !(1..224).contains(&first) {
             return source.is_unspecified() && cast != Cast::Unicast;
         }
-        first < 224
-            && (first != 127 || interface.medium == Medium::Loopback)
+        (first != 127 || interface.medium == Medium::Loopback)
             && source != interface.broadcast
             && (interface.medium == Medium::Loopback || self.owner_of(source).is_none())
     }
 
     /// Looks through the options: source routes are refused [RFC 7126 §4.3], malformed ones answered [RFC 792].
     #[cold]
-    fn ipv4_options_ok(&mut self, info: &PacketInfo, packet: &Pbuf) -> bool {
-        let Some(options) = packet.payload().get(ipv4::HEADER_LEN..info.header_len as usize) else {
-            return false;
-        };
-        let mut at = ipv4::HEADER_LEN;
+    #[inline(never)]
+    fn ipv4_options_ok(&mut self, packet: &mut Pbuf, at: usize) -> bool {
+        let Some(info) = self.current else { return false };
+        let end = at + usize::from(info.header_len);
+        let Some(options) = packet.payload().get(at + ipv4::HEADER_LEN..end) else { return false };
+        let mut pointer = ipv4::HEADER_LEN;
         for option in Options::new(options) {
             match option {
                 Err(_) => {
                     count!(self.counters.ip.bad_options);
-                    self.icmp_send_error(info, packet, icmpv4::PARAMETER_PROBLEM, 0, [at as u8, 0, 0, 0]);
+                    // The message quotes the packet, without what the link put before it.
+                    if packet.remove_header(at).is_ok() {
+                        let rest = [pointer as u8, 0, 0, 0];
+                        self.icmp_send_error(&info, packet, icmpv4::PARAMETER_PROBLEM, 0, rest);
+                    }
                     return false;
                 }
                 Ok(option) if option.is_source_route() => {
@@ -224,35 +313,52 @@ impl Engine {
                     return false;
                 }
                 Ok(Ipv4Option::End) => break,
-                Ok(Ipv4Option::Nop) => at += 1,
+                Ok(Ipv4Option::Nop) => pointer += 1,
                 // A well-formed option says its length in its second byte.
-                Ok(_) => at += options.get(at - ipv4::HEADER_LEN + 1).map_or(1, |&len| len as usize),
+                Ok(_) => {
+                    pointer += options.get(pointer - ipv4::HEADER_LEN + 1).map_or(1, |&len| len as usize);
+                }
             }
         }
         true
     }
 
-    /// Hands a packet to its protocol, after the raw control blocks.
-    #[inline]
-    pub(crate) fn ipv4_protocol(&mut self, info: &PacketInfo, packet: Pbuf) -> Option<Event> {
-        match info.protocol {
-            protocol::UDP | protocol::UDP_LITE => self.udp_input(info, packet),
-            protocol::TCP => self.tcp_input(info, packet),
-            protocol::ICMP => self.icmp_input(info, packet),
-            _ => {
-                if !self.raw.was_claimed() {
-                    count!(self.counters.ip.unknown_protocol);
-                    let code = icmpv4::unreachable::PROTOCOL;
-                    self.icmp_send_error(info, &packet, icmpv4::DESTINATION_UNREACHABLE, code, [0; 4]);
-                }
-                None
-            }
+    /// Hands the present packet to its protocol, after the raw control blocks.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called once")]
+    pub(crate) fn ipv4_protocol(&mut self, packet: Pbuf, at: usize) -> Option<Event> {
+        match self.current.as_ref()?.protocol {
+            protocol::UDP => self.udp_input(packet, at),
+            protocol::TCP => match self.tcp_arrival(packet, at) {
+                Ok(event) => event,
+                Err(packet) => self.ipv4_other_protocol(packet, at),
+            },
+            _ => self.ipv4_other_protocol(packet, at),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ipv4_other_protocol(&mut self, packet: Pbuf, at: usize) -> Option<Event> {
+        let info = self.current?;
+        let packet = self.hide_link(at, packet)?;
+        match info.protocol {
+            protocol::TCP => return self.tcp_input(&info, packet),
+            protocol::ICMP => return self.icmp_input(&info, packet),
+            protocol::UDP_LITE => return self.udp_lite_input(&info, packet),
+            _ => {}
+        }
+        if !self.raw.was_claimed() {
+            count!(self.counters.ip.unknown_protocol);
+            let code = icmpv4::unreachable::PROTOCOL;
+            self.icmp_send_error(&info, &packet, icmpv4::DESTINATION_UNREACHABLE, code, [0; 4]);
+        }
+        None
     }
 }
 
 /// The bit that an address of ours sets in `Engine::address_bits`.
 #[inline]
 pub(crate) fn address_bit(address: Ipv4Addr) -> u64 {
-    1 << (address.to_bits() % 64)
+    1 << (address.octets()[3] % 64)
 }

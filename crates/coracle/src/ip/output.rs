@@ -4,13 +4,15 @@ use core::net::Ipv4Addr;
 
 use coracle_buf::{Error, Layer, Memory, Pbuf};
 use coracle_wire::ipv4::{CHECKSUM_OFFSET, HEADER_LEN, Ipv4Fields, write_header};
-use coracle_wire::{EtherType, MacAddr, udp};
+use coracle_wire::udp::{self, UdpHeader};
+use coracle_wire::{EtherType, MacAddr};
 
 use super::packet::Cast;
 use crate::counters::count;
 use crate::engine::{Engine, small_pbuf};
 use crate::error::Rejected;
 use crate::icmp::is_one_host;
+use crate::link::LinkHeader;
 use crate::link::arp::Resolution;
 use crate::netif::{Checksums, Interface, Medium, NetifHandle};
 use crate::random::Identification;
@@ -18,8 +20,10 @@ use crate::random::Identification;
 /// The next step of a packet's way.
 #[derive(Clone, Copy)]
 pub(crate) struct Hop {
-    /// For which destination, and through which interface only, if one was demanded.
+    /// For which destination; through which interface only, if one was demanded; and from which address, if the
+    /// sender chose one.
     pub(crate) destination: Ipv4Addr,
+    from: Ipv4Addr,
     pub(crate) demanded: Option<NetifHandle>,
     pub(crate) netif: usize,
     /// The neighbour to hand it to: the destination itself, or a router.
@@ -28,18 +32,29 @@ pub(crate) struct Hop {
     /// The destination is ourselves.
     pub(crate) local: bool,
     /// The link has no stations that would need to be known.
-    pub(crate) stationless: bool,
-    /// The address that packets are sent from unless the sender chooses another one; see [`Hop::has_source`].
+    stationless: bool,
+    /// The address that packets are sent from: the chosen one, or the interface's; see [`Hop::has_source`].
     pub(crate) source: Ipv4Addr,
-    /// To one station on a plain Ethernet, wherever the sender has no wishes of its own.
-    pub(crate) plain: bool,
     /// The interface's.
     pub(crate) mtu: u16,
     /// The interface's.
     pub(crate) checksums: Checksums,
+    /// What the link puts in front of a packet, while [`Neighbours`](crate::link::neighbours::Neighbours) says that
+    /// it holds.
+    link: LinkHeader,
 }
 
 impl Hop {
+    #[inline]
+    pub(crate) fn is_for(
+        &self,
+        destination: Ipv4Addr,
+        demanded: Option<NetifHandle>,
+        from: Ipv4Addr,
+    ) -> bool {
+        self.destination == destination && self.from == from && self.demanded == demanded
+    }
+
     /// Whether there is an address to send from. A host without an address may only call to everybody on the link,
     /// to get one [RFC 1122 §3.2.1.3].
     #[inline]
@@ -49,16 +64,17 @@ impl Hop {
 }
 
 /// What goes into the header of a packet.
+#[derive(Clone, Copy)]
 pub(crate) struct Send {
     pub(crate) source: Ipv4Addr,
     pub(crate) destination: Ipv4Addr,
     pub(crate) protocol: u8,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
-    /// Routers must not cut it [RFC 1191].
+    /// Nobody on the way may cut it.
     pub(crate) dont_fragment: bool,
     /// The transport's header, unless the data begins with it.
-    pub(crate) transport: Option<[u8; TRANSPORT_LEN]>,
+    pub(crate) transport: Option<UdpHeader>,
 }
 
 impl Send {
@@ -73,7 +89,7 @@ impl Send {
 const TRANSPORT_LEN: usize = udp::HEADER_LEN;
 
 impl Engine {
-    /// [1122-IP-12] Finds the way to a destination; [`Error::Route`] when there is none.
+    /// [1122-IP-12] Finds the way to a destination; [`Error::Route`] when there is none. What is sent next goes there.
     ///
     /// A `demanded` interface is the only one tried. What is sent to an address of ours comes back.
     #[inline]
@@ -82,28 +98,56 @@ impl Engine {
         destination: Ipv4Addr,
         demanded: Option<NetifHandle>,
     ) -> Result<&Hop, Error> {
-        let recent = |hop: &Hop| hop.destination == destination && hop.demanded == demanded;
-        if !self.recent_hop.as_ref().is_some_and(recent) {
-            self.ipv4_new_route(destination, demanded);
+        self.ipv4_route_from(destination, demanded, Ipv4Addr::UNSPECIFIED)
+    }
+
+    /// [`ipv4_route`](Self::ipv4_route) for packets from an address that the sender chose, unless it is unspecified.
+    /// They leave by the interface that has it, if there is a way and no other is demanded; [`Error::Route`] for an
+    /// address that they may not be sent from.
+    #[inline]
+    pub(crate) fn ipv4_route_from(
+        &mut self,
+        destination: Ipv4Addr,
+        demanded: Option<NetifHandle>,
+        from: Ipv4Addr,
+    ) -> Result<&Hop, Error> {
+        if !self.recent_hop.as_ref().is_some_and(|hop| hop.is_for(destination, demanded, from)) {
+            self.ipv4_new_route(destination, demanded, from);
         }
         self.recent_hop.as_ref().ok_or(Error::Route)
     }
 
+    #[cold]
     #[inline(never)]
-    fn ipv4_new_route(&mut self, destination: Ipv4Addr, demanded: Option<NetifHandle>) {
-        self.recent_hop = self.ipv4_find_route(destination, demanded);
-        if self.recent_hop.is_none() {
+    fn ipv4_new_route(&mut self, destination: Ipv4Addr, demanded: Option<NetifHandle>, from: Ipv4Addr) {
+        self.neighbours.unsettle();
+        let owner = match demanded {
+            None if !from.is_unspecified() => self.owner_of(from).and_then(|owner| self.netif_handle(owner)),
+            _ => demanded,
+        };
+        self.recent_hop = self.ipv4_find_route(destination, owner);
+        let Some(mut hop) = self.recent_hop else {
             count!(self.counters.ip.no_route);
+            return;
+        };
+        hop.demanded = demanded;
+        if !from.is_unspecified() {
+            (hop.from, hop.source) = (from, from);
+            if self.ipv4_own_source(&hop, from).is_err() {
+                self.recent_hop = None;
+                return;
+            }
         }
+        self.recent_hop = Some(hop);
     }
 
     fn ipv4_find_route(&self, destination: Ipv4Addr, demanded: Option<NetifHandle>) -> Option<Hop> {
         let hop = |netif: NetifHandle, next, cast, local| {
             let interface = self.netifs.get(netif.0)?;
             let source = if local { destination } else { self.ipv4_source(interface, destination) };
-            let to_station = cast == Cast::Unicast && !local && !source.is_unspecified();
             Some(Hop {
                 destination,
+                from: Ipv4Addr::UNSPECIFIED,
                 demanded,
                 netif: netif.0.index as usize,
                 next,
@@ -112,15 +156,15 @@ impl Engine {
                 local: local || interface.medium == Medium::Loopback,
                 stationless: !matches!(interface.medium, Medium::Ethernet(_)),
                 source,
-                plain: to_station && interface.plain && demanded.is_none(),
                 mtu: interface.mtu,
                 checksums: interface.checksums,
+                link: LinkHeader::NONE,
             })
         };
         if let Some(owner) = self.local_netif(destination) {
             return hop(owner, destination, Cast::Unicast, true);
         }
-        if destination.is_loopback() {
+        if destination.is_loopback() || destination.is_unspecified() {
             // [1122-IP-6] Never outside of the host.
             return None;
         }
@@ -199,149 +243,207 @@ impl Engine {
         if ours { Ok(()) } else { Err(Error::Route) }
     }
 
-    /// Sends data behind the transport's, the IP and the link's header. All of them are written in front of the data where it lies; only data that has no room there gets a segment before it.
-    /// Without a `send` the data begins with an IP header of its own.
-    #[inline]
-    pub(crate) fn ipv4_send(&mut self, hop: &Hop, send: Option<&Send>, data: Pbuf) -> Result<(), Rejected> {
-        let own_len = send.map_or(0, Send::headers_len);
-        if own_len + data.len() > usize::from(hop.mtu) {
-            count!(self.counters.ip.too_big);
-            return Err(Rejected::new(Error::Value, data));
-        }
-        let station = match hop.cast {
-            _ if hop.local => None,
-            Cast::Unicast if hop.stationless => Some(MacAddr::ZERO),
-            Cast::Unicast => self.neighbours.recent(hop.netif, hop.next),
-            Cast::Broadcast => Some(MacAddr::BROADCAST),
-            Cast::Multicast => Some(MacAddr::multicast_v4(hop.destination)),
-        };
-        match station {
-            Some(station) => self.ipv4_send_to(station, hop, send, data),
-            None => self.ipv4_send_slowly(hop, send, data),
-        }
-    }
-
-    /// Sends to a group that this host may be a member of itself, and listens to it there [RFC 1112 §6.1].
-    #[cold]
-    pub(crate) fn ipv4_send_and_loop(
-        &mut self,
-        hop: &Hop,
-        send: Option<&Send>,
-        data: Pbuf,
-    ) -> Result<(), Rejected> {
-        if !hop.local && self.groups.contains(&self.hash_key, hop.netif as u32, hop.destination) {
-            let local = Hop { local: true, ..*hop };
-            if let Err(rejected) = self.ipv4_send(&local, send, data.clone()) {
-                return Err(Rejected::new(rejected.error, data));
-            }
-        }
-        self.ipv4_send(hop, send, data)
-    }
-
-    /// Sends by the device, to a station on its link.
+    /// Sends data behind the transport's, the IP and the link's header, where the last call of
+    /// [`ipv4_route`](Self::ipv4_route) found that it goes. All of them are written in front of the data where it
+    /// lies; only data that has no room there gets a segment before it. Without a `send` the data begins with an IP
+    /// header of its own.
     #[inline(never)]
-    fn ipv4_send_to(
-        &mut self,
-        station: MacAddr,
-        hop: &Hop,
-        send: Option<&Send>,
-        data: Pbuf,
-    ) -> Result<(), Rejected> {
-        let Some(interface) = self.netifs.at_mut(hop.netif) else {
-            return Err(Rejected::new(Error::Route, data));
-        };
-        if !interface.has_room() {
-            count!(self.counters.ip.queue_full);
-            return Err(Rejected::new(Error::WouldBlock, data));
+    pub(crate) fn ipv4_send(&mut self, send: Option<&Send>, data: Pbuf) -> Result<(), Rejected> {
+        self.ipv4_emit(send.copied(), data)
+    }
+
+    /// [`ipv4_send`](Self::ipv4_send) within the caller's code, for what is sent most.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "most of the headers is known where it is called")]
+    pub(crate) fn ipv4_emit(&mut self, send: Option<Send>, mut data: Pbuf) -> Result<(), Rejected> {
+        let own_len = send.as_ref().map_or(0, Send::headers_len);
+        let total_len = own_len + data.len();
+        if !self.neighbours.is_settled() {
+            return self.ipv4_send_slowly(send, data);
         }
-        let link = Some((&*interface, station));
-        let frame = match with_headers(&self.memory, &mut self.identification, link, send, data) {
-            Ok(frame) => frame,
-            Err(rejected) => return Err(self.ipv4_out_of_memory(rejected)),
+        let Some(hop) = &self.recent_hop else { return self.ipv4_send_slowly(send, data) };
+        if total_len > usize::from(hop.mtu) {
+            return self.ipv4_send_slowly(send, data);
+        }
+        let interface = match self.netifs.at_mut(hop.netif) {
+            Some(interface) if interface.has_room() => interface,
+            _ => return Err(self.ipv4_queue_full(data)),
         };
-        if let Err((error, frame)) = interface.enqueue(frame, hop.cast == Cast::Unicast) {
-            return Err(strip(error, frame, interface.link_header_len(), send));
+        if data.payload().len() != data.len() && data.needs_copy() {
+            return self.ipv4_send_in_two(send, data);
+        }
+        let link_len = hop.link.len();
+        let headers_len = link_len + own_len;
+        match data.add_header(headers_len) {
+            Ok(bytes) => {
+                hop.write_headers(bytes, link_len, send, total_len, &mut self.identification);
+            }
+            Err(_) => return self.ipv4_send_in_two(send, data),
+        }
+        if let Err((error, frame)) = interface.enqueue(data, hop.cast == Cast::Unicast) {
+            return Err(strip(error, frame, headers_len));
         }
         count!(self.counters.ip.sent);
         count!(self.counters.link.sent);
         Ok(())
     }
 
+    /// Sends data that has no room for headers, or may change behind our back.
+    #[cold]
+    #[inline(never)]
+    fn ipv4_send_in_two(&mut self, send: Option<Send>, data: Pbuf) -> Result<(), Rejected> {
+        let Some(hop) = self.recent_hop else { return Err(Rejected::new(Error::Route, data)) };
+        let frame = self.ipv4_with_headers(&hop, send.as_ref(), data)?;
+        let Some(interface) = self.netifs.at_mut(hop.netif) else {
+            return Err(Rejected::new(Error::Route, frame));
+        };
+        if let Err((error, frame)) = interface.enqueue(frame, hop.cast == Cast::Unicast) {
+            return Err(strip(error, frame, hop.headers_len(send.as_ref())));
+        }
+        count!(self.counters.ip.sent);
+        count!(self.counters.link.sent);
+        Ok(())
+    }
+
+    /// Sends to a group that this host may be a member of itself, and listens to it there [RFC 1112 §6.1].
+    #[cold]
+    pub(crate) fn ipv4_send_and_loop(&mut self, send: Option<&Send>, data: Pbuf) -> Result<(), Rejected> {
+        if let Some(hop) = self.recent_hop
+            && !hop.local
+            && self.groups.contains(&self.hash_key, hop.netif as u32, hop.destination)
+            && let Err(rejected) = self.ipv4_send_to_ourselves(&hop, send, data.clone())
+        {
+            return Err(Rejected::new(rejected.error, data));
+        }
+        self.ipv4_send(send, data)
+    }
+
     /// Sends to ourselves, or to a neighbour other than the last one: where its station is not known, the packet
     /// waits.
     #[cold]
-    fn ipv4_send_slowly(&mut self, hop: &Hop, send: Option<&Send>, data: Pbuf) -> Result<(), Rejected> {
-        let waits_at = if hop.local {
-            if self.looped.len() >= self.config.backlog {
-                count!(self.counters.ip.queue_full);
-                return Err(Rejected::new(Error::WouldBlock, data));
-            }
-            None
-        } else {
-            match self.resolve(hop.netif, hop.next) {
-                Ok(Resolution::Known(station)) => {
-                    return self.ipv4_send_to(station, hop, send, data);
-                }
-                Ok(Resolution::Wait(position)) => Some(position),
-                Err(error) => return Err(Rejected::new(error, data)),
-            }
+    #[inline(never)]
+    fn ipv4_send_slowly(&mut self, send: Option<Send>, data: Pbuf) -> Result<(), Rejected> {
+        let Some(mut hop) = self.recent_hop else { return Err(Rejected::new(Error::Route, data)) };
+        if send.as_ref().map_or(0, Send::headers_len) + data.len() > usize::from(hop.mtu) {
+            count!(self.counters.ip.too_big);
+            return Err(Rejected::new(Error::Value, data));
+        }
+        if hop.local {
+            return self.ipv4_send_to_ourselves(&hop, send.as_ref(), data);
+        }
+        let resolved = match hop.cast {
+            Cast::Unicast if hop.stationless => Ok(Resolution::Known(MacAddr::ZERO)),
+            Cast::Unicast => self.resolve(hop.netif, hop.next),
+            Cast::Broadcast => Ok(Resolution::Known(MacAddr::BROADCAST)),
+            Cast::Multicast => Ok(Resolution::Known(MacAddr::multicast_v4(hop.destination))),
         };
-        let interface = self.netifs.at(hop.netif);
-        let link = interface.filter(|_| !hop.local).map(|interface| (interface, MacAddr::ZERO));
-        let link_len = link.map_or(0, |(interface, _)| interface.link_header_len());
-        let packet = match with_headers(&self.memory, &mut self.identification, link, send, data) {
-            Ok(packet) => packet,
-            Err(rejected) => return Err(self.ipv4_out_of_memory(rejected)),
+        let (station, waits_at) = match resolved {
+            Ok(Resolution::Known(station)) => (station, None),
+            Ok(Resolution::Wait(position)) => (MacAddr::ZERO, Some(position)),
+            Err(error) => return Err(Rejected::new(error, data)),
         };
-        let kept = match waits_at {
-            Some(position) => self.wait_for_neighbour(position, packet),
-            None => self.loop_back(hop.netif, packet),
+        let Some(interface) = self.netifs.at(hop.netif) else {
+            return Err(Rejected::new(Error::Route, data));
         };
-        if let Err((error, packet)) = kept {
-            return Err(strip(error, packet, link_len, send));
+        hop.link = interface.link_header(station, EtherType::IPV4);
+        if let Some(position) = waits_at {
+            return self.ipv4_let_wait(position, &hop, send.as_ref(), data);
+        }
+        self.recent_hop = Some(hop);
+        self.neighbours.settle();
+        self.ipv4_send(send.as_ref(), data)
+    }
+
+    /// Lets a packet wait for the station of its neighbour.
+    fn ipv4_let_wait(
+        &mut self,
+        position: usize,
+        hop: &Hop,
+        send: Option<&Send>,
+        data: Pbuf,
+    ) -> Result<(), Rejected> {
+        let packet = self.ipv4_with_headers(hop, send, data)?;
+        if let Err((error, packet)) = self.wait_for_neighbour(position, packet) {
+            return Err(strip(error, packet, hop.headers_len(send)));
         }
         count!(self.counters.ip.sent);
         Ok(())
     }
 
+    fn ipv4_send_to_ourselves(&mut self, hop: &Hop, send: Option<&Send>, data: Pbuf) -> Result<(), Rejected> {
+        if self.looped.len() >= self.config.backlog {
+            return Err(self.ipv4_queue_full(data));
+        }
+        // A packet to ourselves has a right checksum whatever the interface.
+        let hop = Hop { link: LinkHeader::NONE, checksums: Checksums::ALL, ..*hop };
+        let packet = self.ipv4_with_headers(&hop, send, data)?;
+        if let Err((error, packet)) = self.loop_back(hop.netif, packet) {
+            return Err(strip(error, packet, hop.headers_len(send)));
+        }
+        count!(self.counters.ip.sent);
+        Ok(())
+    }
+
+    /// Puts the headers in front of data, or, where there is no room, into a segment before it. Bytes that may change
+    /// behind our back are copied, as the frame is going to wait in a queue.
     #[cold]
-    fn ipv4_out_of_memory(&mut self, rejected: Rejected) -> Rejected {
-        count!(self.counters.ip.memory);
-        rejected
+    #[inline(never)]
+    fn ipv4_with_headers(
+        &mut self,
+        hop: &Hop,
+        send: Option<&Send>,
+        mut data: Pbuf,
+    ) -> Result<Pbuf, Rejected> {
+        let len = hop.headers_len(send);
+        let total_len = len - hop.link.len() + data.len();
+        let movable = data.segment_count() == 1 || !data.needs_copy();
+        if !movable || data.add_header(len).is_err() {
+            data = with_header_segment(&self.memory, len, data).inspect_err(|_| {
+                count!(self.counters.ip.memory);
+            })?;
+        }
+        match data.payload_mut() {
+            Ok(bytes) => {
+                hop.write_headers(bytes, hop.link.len(), send.copied(), total_len, &mut self.identification);
+            }
+            Err(error) => return Err(Rejected::new(error, data)),
+        }
+        Ok(data)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ipv4_queue_full(&mut self, data: Pbuf) -> Rejected {
+        count!(self.counters.ip.queue_full);
+        Rejected::new(Error::WouldBlock, data)
     }
 }
 
-/// Puts the headers of the link, of IP and of the transport in front of data. A packet without a `link` goes to
-/// ourselves, and has a right checksum whatever the interface.
-#[inline]
-fn with_headers(
-    memory: &Memory,
-    identification: &mut Identification,
-    link: Option<(&Interface, MacAddr)>,
-    send: Option<&Send>,
-    mut data: Pbuf,
-) -> Result<Pbuf, Rejected> {
-    let link_len = link.map_or(0, |(interface, _)| interface.link_header_len());
-    let own_len = send.map_or(0, Send::headers_len);
-    let headers_len = link_len + own_len;
-    let total_len = own_len + data.len();
-    let chained = data.payload().len() != data.len();
-    if (chained && data.needs_copy()) || data.add_header(headers_len).is_err() {
-        data = with_header_segment(memory, data)?;
-        if let Err(error) = data.add_header(headers_len) {
-            return Err(Rejected::new(error, data));
-        }
+impl Hop {
+    /// Bytes of the link's header.
+    #[inline]
+    pub(crate) fn link_len(&self) -> usize {
+        self.link.len()
     }
-    let (link_header, own_headers) = match data.payload_mut() {
-        Ok(bytes) => bytes[..headers_len].split_at_mut(link_len),
-        Err(error) => return Err(Rejected::new(error, data)),
-    };
-    if let Some(send) = send
-        && let Some((ip_header, transport_header)) = own_headers.split_first_chunk_mut::<HEADER_LEN>()
-    {
-        if let (Some(transport), Some(header)) = (&send.transport, transport_header.first_chunk_mut()) {
-            *header = *transport;
-        }
+
+    fn headers_len(&self, send: Option<&Send>) -> usize {
+        self.link.len() + send.map_or(0, Send::headers_len)
+    }
+
+    /// Writes the headers into the first bytes of a frame, whose packet has `total_len` bytes.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "every packet that leaves goes through here")]
+    pub(crate) fn write_headers(
+        &self,
+        frame: &mut [u8],
+        link_len: usize,
+        send: Option<Send>,
+        total_len: usize,
+        identification: &mut Identification,
+    ) {
+        let Some(send) = send else { return self.link.write(frame) };
+        let Some(own_headers) = self.link.write_before_packet(frame, link_len) else { return };
+        let Some((ip_header, rest)) = own_headers.split_first_chunk_mut::<HEADER_LEN>() else { return };
         let fields = Ipv4Fields {
             tos: send.tos,
             total_len: total_len as u16,
@@ -355,28 +457,22 @@ fn with_headers(
             destination: send.destination,
         };
         write_header(ip_header, &fields);
-        if link.is_some_and(|(interface, _)| !interface.checksums.contains(Checksums::GENERATE_IP)) {
+        if !self.checksums.contains(Checksums::GENERATE_IP) {
             ip_header[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].fill(0);
         }
+        if let (Some(transport), Some(header)) = (send.transport, rest.first_chunk_mut()) {
+            transport.put(header);
+        }
     }
-    if let Some((interface, station)) = link {
-        interface.write_link_header(link_header, station, EtherType::IPV4);
-    }
-    Ok(data)
 }
 
-/// Puts a segment for headers before data that has no room for them: shared or read-only bytes. Bytes that may
-/// change behind our back are copied, as the frame is going to wait in a queue.
-#[cold]
-fn with_header_segment(memory: &Memory, data: Pbuf) -> Result<Pbuf, Rejected> {
+/// Puts a segment of `len` bytes before data.
+fn with_header_segment(memory: &Memory, len: usize, data: Pbuf) -> Result<Pbuf, Rejected> {
     let data = data.into_owned().map_err(|(error, data)| Rejected::new(error, data))?;
-    let mut head = match small_pbuf(memory, Layer::Ip, TRANSPORT_LEN) {
+    let mut head = match small_pbuf(memory, Layer::Raw, len) {
         Ok(head) => head,
         Err(error) => return Err(Rejected::new(error, data)),
     };
-    if head.remove_header(TRANSPORT_LEN).is_err() {
-        return Err(Rejected::new(Error::Buffer, data));
-    }
     match head.cat(data) {
         Ok(()) => Ok(head),
         Err((error, data)) => Err(Rejected::new(error, data)),
@@ -385,10 +481,9 @@ fn with_header_segment(memory: &Memory, data: Pbuf) -> Result<Pbuf, Rejected> {
 
 /// Gives data back that was not taken, without the headers that were put before it.
 #[cold]
-fn strip(error: Error, mut frame: Pbuf, link_len: usize, send: Option<&Send>) -> Rejected {
-    let own_len = send.map_or(0, Send::headers_len);
+fn strip(error: Error, mut frame: Pbuf, headers_len: usize) -> Rejected {
     // The headers are in the first segment, so this cannot fail.
-    let stripped = frame.remove_header(link_len + own_len);
+    let stripped = frame.remove_header(headers_len);
     debug_assert!(stripped.is_ok());
     Rejected::new(error, frame)
 }

@@ -30,9 +30,7 @@ impl Engine {
         {
             match entry.state {
                 NeighbourState::Reachable | NeighbourState::Static | NeighbourState::Refreshing => {
-                    let mac = entry.mac;
-                    self.neighbours.remember(position);
-                    return Ok(Resolution::Known(mac));
+                    return Ok(Resolution::Known(entry.mac));
                 }
                 NeighbourState::Stale => {
                     let mac = entry.mac;
@@ -315,8 +313,8 @@ impl Engine {
         let sender = sender.unwrap_or(interface.ipv4.address);
         let body = frame.payload_mut()?.first_chunk_mut::<LEN>().ok_or(Error::Buffer)?;
         ArpPacket::write(body, operation, (mac, sender), target);
-        let header_len = interface.link_header_len();
-        interface.write_link_header(frame.add_header(header_len)?, to, EtherType::ARP);
+        let link = interface.link_header(to, EtherType::ARP);
+        link.write(frame.add_header(link.len())?);
         interface.enqueue(frame, to.is_unicast()).map_err(|(error, _)| error)
     }
 

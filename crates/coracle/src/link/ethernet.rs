@@ -5,24 +5,78 @@ use coracle_wire::ethernet::{EthernetHeader, HEADER_LEN, Tci, VLAN_TAG_LEN, Vlan
 use coracle_wire::{EtherType, MacAddr};
 
 use crate::counters::count;
-use crate::engine::Engine;
+use crate::engine::{Engine, Entry, LINK_GROUP};
 use crate::event::Event;
-use crate::netif::Interface;
+use crate::netif::{Interface, Medium};
+
+/// Why a frame needs a closer look.
+#[derive(Clone, Copy)]
+pub(crate) enum LinkTurn {
+    /// The interface is down.
+    Down,
+    /// The first segment is shorter than the header.
+    Short,
+    /// It is not from one station to us alone, is tagged or should be, or carries something else than IPv4.
+    Other,
+}
+
+impl Interface {
+    /// Looks at the link header of a frame to us alone; returns its length.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called once")]
+    pub(crate) fn take_frame(&mut self, frame: &mut Pbuf) -> Result<usize, LinkTurn> {
+        if !self.ready {
+            return Err(LinkTurn::Down);
+        }
+        count!(self.counters.in_octets, frame.len() as u64);
+        // What another stack in this program noted in the very buffer says nothing of this frame.
+        let mut marks = frame.flags();
+        if marks.intersects(LINK_GROUP) {
+            marks.remove(LINK_GROUP);
+            frame.set_flags(marks);
+        }
+        let mut header_len = 0;
+        if let Medium::Ethernet(own) = &self.medium {
+            let Ok(header) = EthernetHeader::read(frame.payload()) else { return Err(LinkTurn::Short) };
+            let plain = header.is_between_stations(own)
+                && header.ether_type() == EtherType::IPV4
+                && self.vlan.is_none();
+            if !plain {
+                return Err(LinkTurn::Other);
+            }
+            header_len = HEADER_LEN;
+        }
+        count!(self.counters.in_unicast);
+        Ok(header_len)
+    }
+}
 
 impl Engine {
-    /// Takes a frame from a device.
-    #[inline]
-    pub(crate) fn ethernet_input(&mut self, netif: usize, own: MacAddr, mut frame: Pbuf) -> Option<Event> {
-        let Ok(header) = EthernetHeader::read(frame.payload()) else {
-            return self.ethernet_input_scattered(netif, own, frame);
-        };
+    /// Takes a frame whose header is out of the ordinary.
+    pub(crate) fn link_turn_off(&mut self, why: LinkTurn, netif: usize, mut frame: Pbuf) -> Option<Event> {
+        let interface = self.netifs.at_mut(netif)?;
+        if let LinkTurn::Down = why {
+            count!(interface.counters.in_discards);
+            count!(self.counters.link.down);
+            return None;
+        }
+        if let LinkTurn::Short = why
+            && frame.len() < HEADER_LEN
+        {
+            count!(self.counters.link.truncated);
+            return self.drop_malformed(netif);
+        }
+        if frame.pull_up(HEADER_LEN).is_err() {
+            count!(self.counters.link.memory);
+            return None;
+        }
+        let header = EthernetHeader::read(frame.payload()).ok()?;
         let (destination, source, mut ether_type) = (header.destination, header.source, header.ether_type());
-        if source.is_multicast() || source == own {
+        if source.is_multicast() || interface.mac() == Some(source) {
             count!(self.counters.link.bad_source);
             return self.drop_malformed(netif);
         }
-        let interface = self.netifs.at_mut(netif)?;
-        if destination == own {
+        if interface.mac() == Some(destination) {
             count!(interface.counters.in_unicast);
         } else if destination.is_multicast() {
             count!(interface.counters.in_non_unicast);
@@ -37,12 +91,9 @@ impl Engine {
         if ether_type == EtherType::VLAN || interface.vlan.is_some() {
             (ether_type, header_len) = self.strip_tag(netif, &mut frame, ether_type)?;
         }
-        if frame.remove_header(header_len).is_err() {
-            count!(self.counters.link.memory);
-            return None;
-        }
+        frame = self.hide_link(header_len, frame)?;
         match ether_type {
-            EtherType::IPV4 => self.ipv4_input(netif, frame, false),
+            EtherType::IPV4 => self.enter(Entry::Packet, netif, frame),
             EtherType::ARP => {
                 self.arp_input(netif, frame);
                 None
@@ -54,20 +105,6 @@ impl Engine {
                 None
             }
         }
-    }
-
-    /// A frame whose first segment is shorter than the header, which is rare: bring the header together.
-    #[cold]
-    fn ethernet_input_scattered(&mut self, netif: usize, own: MacAddr, mut frame: Pbuf) -> Option<Event> {
-        if frame.len() < HEADER_LEN {
-            count!(self.counters.link.truncated);
-            return self.drop_malformed(netif);
-        }
-        if frame.pull_up(HEADER_LEN).is_err() {
-            count!(self.counters.link.memory);
-            return None;
-        }
-        self.ethernet_input(netif, own, frame)
     }
 
     /// The type and the length of a header with a tag, when the tag is the one that the interface wants.
@@ -111,18 +148,50 @@ impl Engine {
     }
 }
 
-impl Interface {
-    /// Writes the link's header into the first bytes of a frame, which are as many as `link_header_len` says.
+/// What a link puts in front of a packet: nothing, or an Ethernet header with or without a tag.
+#[derive(Clone, Copy)]
+pub(crate) struct LinkHeader {
+    bytes: [u8; HEADER_LEN + VLAN_TAG_LEN],
+    len: u8,
+}
+
+impl LinkHeader {
+    pub(crate) const NONE: Self = Self { bytes: [0; HEADER_LEN + VLAN_TAG_LEN], len: 0 };
+
     #[inline]
-    pub(crate) fn write_link_header(&self, into: &mut [u8], destination: MacAddr, ether_type: EtherType) {
-        let Some(source) = self.mac() else { return };
-        let Some((header, rest)) = into.split_first_chunk_mut::<HEADER_LEN>() else { return };
-        match (self.vlan, rest.first_chunk_mut::<VLAN_TAG_LEN>()) {
-            (Some(tci), Some(tag)) => {
-                EthernetHeader::write(header, destination, source, EtherType::VLAN);
-                VlanTag::write(tag, tci, ether_type);
-            }
-            _ => EthernetHeader::write(header, destination, source, ether_type),
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Writes it into the first bytes of a frame.
+    #[inline]
+    pub(crate) fn write(&self, frame: &mut [u8]) {
+        if let (Some(into), Some(from)) = (frame.get_mut(..self.len()), self.bytes.get(..self.len())) {
+            into.copy_from_slice(from);
         }
+    }
+
+    /// Writes it, `len` bytes, in front of an IP header that is not written yet; returns the bytes for that.
+    #[inline]
+    pub(crate) fn write_before_packet<'a>(&self, frame: &'a mut [u8], len: usize) -> Option<&'a mut [u8]> {
+        // As many bytes as the longest has, a number that the compiler knows; the packet writes over what was too much.
+        *frame.first_chunk_mut()? = self.bytes;
+        frame.get_mut(len..)
+    }
+}
+
+impl Interface {
+    /// The header of a frame to a station.
+    pub(crate) fn link_header(&self, destination: MacAddr, ether_type: EtherType) -> LinkHeader {
+        let mut link = LinkHeader { len: self.link_header_len() as u8, ..LinkHeader::NONE };
+        let (header, tag) = link.bytes.split_at_mut(HEADER_LEN);
+        if let (Some(source), Some(header)) = (self.mac(), header.first_chunk_mut()) {
+            let outer = if self.vlan.is_some() { EtherType::VLAN } else { ether_type };
+            EthernetHeader::write(header, destination, source, outer);
+        }
+        if let (Some(tci), Some(tag)) = (self.vlan, tag.first_chunk_mut()) {
+            VlanTag::write(tag, tci, ether_type);
+        }
+        link
     }
 }

@@ -4,4 +4,5 @@ pub(crate) mod arp;
 pub(crate) mod ethernet;
 pub(crate) mod neighbours;
 
+pub(crate) use ethernet::LinkHeader;
 pub use neighbours::{Neighbour, NeighbourState};

@@ -56,50 +56,41 @@ pub(crate) struct Entry {
     pub(crate) pending: PbufQueue,
 }
 
-/// A neighbour whose station is known and needs no confirmation, in use.
-#[derive(Clone, Copy)]
-struct Recent {
-    netif: u32,
-    address: Ipv4Addr,
-    mac: MacAddr,
-}
-
 /// The neighbours of all interfaces.
 pub(crate) struct Neighbours {
     slots: Slots<Entry>,
     index: Index,
     hand: usize,
-    /// The station that was resolved last: most packets go where the last one went. Forgotten whenever any entry
-    /// may change.
-    recent: Option<Recent>,
+    /// Whether the link header of the remembered hop holds: its station needs no confirmation, and no entry may have
+    /// changed since.
+    settled: bool,
     pub(crate) pending: usize,
 }
 
 impl Neighbours {
     pub(crate) fn new(arena: &mut Arena, capacity: usize) -> Result<Self, Error> {
         let slots = Slots::new(arena, capacity)?;
-        Ok(Self { slots, index: Index::new(arena, capacity)?, hand: 0, recent: None, pending: 0 })
+        Ok(Self { slots, index: Index::new(arena, capacity)?, hand: 0, settled: false, pending: 0 })
     }
 
     fn hash(key: &HashKey, netif: usize, address: Ipv4Addr) -> u32 {
         key.hash(u64::from(address.to_bits()), netif as u64)
     }
 
-    /// The station of a neighbour, if it is the one that was [remembered](Self::remember) last.
+    /// Whether the link header of the remembered hop holds.
     #[inline]
-    pub(crate) fn recent(&self, netif: usize, address: Ipv4Addr) -> Option<MacAddr> {
-        self.recent
-            .filter(|recent| recent.address == address && recent.netif == netif as u32)
-            .map(|recent| recent.mac)
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled
     }
 
-    /// Keeps the station of an entry at hand until any entry may change.
-    pub(crate) fn remember(&mut self, position: usize) {
-        self.recent = self.slots.at(position).map(|entry| Recent {
-            netif: entry.netif,
-            address: entry.address,
-            mac: entry.mac,
-        });
+    /// The link header of the remembered hop is right now.
+    pub(crate) fn settle(&mut self) {
+        self.settled = true;
+    }
+
+    /// It is no longer.
+    pub(crate) fn unsettle(&mut self) {
+        self.settled = false;
     }
 
     pub(crate) fn find(&self, key: &HashKey, netif: usize, address: Ipv4Addr) -> Option<usize> {
@@ -120,7 +111,7 @@ impl Neighbours {
     }
 
     pub(crate) fn at_mut(&mut self, position: usize) -> Option<&mut Entry> {
-        self.recent = None;
+        self.settled = false;
         self.slots.at_mut(position)
     }
 
@@ -150,7 +141,7 @@ impl Neighbours {
 
     /// Takes an entry out; what waited for it is the caller's.
     pub(crate) fn remove(&mut self, key: &HashKey, position: usize) -> Option<Entry> {
-        self.recent = None;
+        self.settled = false;
         let slot = self.slots.key_at(position)?;
         let entry = self.slots.remove(slot)?;
         self.index.remove(Self::hash(key, entry.netif as usize, entry.address), position as u32);
@@ -169,7 +160,7 @@ impl Neighbours {
     /// Who gives way in a full table: the next entry under the hand that was not used since it last came by.
     pub(crate) fn victim(&mut self) -> Option<usize> {
         // So that the next packet to it says again that it is used.
-        self.recent = None;
+        self.settled = false;
         for _ in 0..2 * self.slots.capacity() {
             self.hand = if self.hand + 1 < self.slots.capacity() { self.hand + 1 } else { 0 };
             match self.slots.at_mut(self.hand) {

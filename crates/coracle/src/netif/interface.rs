@@ -46,9 +46,8 @@ pub(crate) struct Interface {
     /// Gone for its owner; the slot is kept until the listeners were told.
     pub(crate) removed: bool,
     pub(crate) checksums: Checksums,
-    /// Ready Ethernet without a tag, all of whose checksums are the stack's to make and check. It follows from the
-    /// other fields.
-    pub(crate) plain: bool,
+    /// Whether packets can go through it. It follows from the fields before.
+    pub(crate) ready: bool,
     pub(crate) vlan: Option<Tci>,
     pub(crate) ipv4: Ipv4Settings,
     /// The network's broadcast address, or the limited one where it has none of its own.
@@ -74,7 +73,7 @@ impl Interface {
             accept_any: config.accept_any,
             removed: false,
             checksums: config.checksums,
-            plain: false,
+            ready: false,
             vlan: config.vlan,
             ipv4: Ipv4Settings::NONE,
             broadcast: Ipv4Addr::BROADCAST,
@@ -92,8 +91,7 @@ impl Interface {
     /// Changes anything but the address.
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Self)) {
         change(self);
-        let untagged = matches!(self.medium, Medium::Ethernet(_)) && self.vlan.is_none();
-        self.plain = untagged && self.is_ready() && self.checksums == Checksums::ALL;
+        self.ready = self.up && self.link_up && !self.removed;
     }
 
     pub(crate) fn set_ipv4(&mut self, settings: Ipv4Settings) {
@@ -109,7 +107,7 @@ impl Interface {
     /// Whether packets can go through it.
     #[inline]
     pub(crate) fn is_ready(&self) -> bool {
-        self.up && self.link_up && !self.removed
+        self.ready
     }
 
     #[inline]

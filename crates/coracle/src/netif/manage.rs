@@ -146,19 +146,19 @@ impl Engine {
         if route.gateway.is_some_and(|gateway| !is_one_host(gateway) || gateway.is_loopback()) {
             return Err(Error::Argument);
         }
-        self.recent_hop = None;
+        self.forget_ways();
         self.routes.add(route)
     }
 
     pub(crate) fn route_remove(&mut self, route: &Route) -> Result<(), Error> {
-        self.recent_hop = None;
+        self.forget_ways();
         self.routes.remove(route)
     }
 
     /// Makes the routes that follow from the interfaces' settings anew: the network of each, and each gateway. The
     /// default interface's gateway comes first; without a gateway, a link to one other end leads everywhere.
     pub(crate) fn routes_changed(&mut self) {
-        self.recent_hop = None;
+        self.forget_ways();
         let default = self.default_netif;
         let netifs = &self.netifs;
         let derived =

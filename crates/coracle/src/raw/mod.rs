@@ -7,10 +7,10 @@ use coracle_wire::checksum::{Sum, checksum};
 use coracle_wire::ipv4::{CHECKSUM_OFFSET, Ipv4Header, header_checksum_ok};
 
 use crate::counters::count;
-use crate::engine::Engine;
+use crate::engine::{Engine, Entry};
 use crate::error::Rejected;
 use crate::event::Event;
-use crate::ip::output::{Hop, Send};
+use crate::ip::output::Send;
 use crate::ip::{Cast, PacketInfo};
 use crate::netif::NetifHandle;
 use crate::table::{Index, Key, NONE, Slots};
@@ -129,7 +129,9 @@ impl Engine {
 
     /// Offers a packet to the raw control blocks of its protocol.
     #[cold]
-    pub(crate) fn raw_input(&mut self, info: &PacketInfo, packet: Pbuf) -> Option<Event> {
+    #[inline(never)]
+    pub(crate) fn raw_input(&mut self, packet: Pbuf) -> Option<Event> {
+        let info = &self.current?;
         let first = self.raw.find(self.raw.index.first(hash(info.protocol)), |pcb| pcb.takes(info));
         self.raw_offer(info, packet, first)
     }
@@ -158,7 +160,7 @@ impl Engine {
     #[cold]
     fn raw_offer(&mut self, info: &PacketInfo, packet: Pbuf, pcb: Option<u32>) -> Option<Event> {
         let Some(pcb) = pcb else {
-            return self.ipv4_protocol(info, packet);
+            return self.enter(Entry::Offered, info.netif.0.index as usize, packet);
         };
         let next = self.raw.find(self.raw.index.next(pcb), |pcb| pcb.takes(info));
         self.raw.next = next.and_then(|next| self.raw.slots.key_at(next as usize));
@@ -204,10 +206,10 @@ impl Engine {
 
     fn raw_try_send(&mut self, key: Key, target: &Target, mut data: Pbuf) -> Result<(), Rejected> {
         match self.raw_prepare(key, target, &mut data) {
-            Ok((hop, send)) if hop.cast == Cast::Multicast && self.raw_loops(key) => {
-                self.ipv4_send_and_loop(&hop, send.as_ref(), data)
+            Ok((Cast::Multicast, send)) if self.raw_loops(key) => {
+                self.ipv4_send_and_loop(send.as_ref(), data)
             }
-            Ok((hop, send)) => self.ipv4_send(&hop, send.as_ref(), data),
+            Ok((_, send)) => self.ipv4_send(send.as_ref(), data),
             Err(error) => Err(Rejected::new(error, data)),
         }
     }
@@ -222,7 +224,7 @@ impl Engine {
         key: Key,
         target: &Target,
         data: &mut Pbuf,
-    ) -> Result<(Hop, Option<Send>), Error> {
+    ) -> Result<(Cast, Option<Send>), Error> {
         let pcb = self.raw.slots.get(key).ok_or(Error::Closed)?;
         let included = if pcb.header_included { Some(own_header(data)?) } else { None };
         let destination =
@@ -247,7 +249,7 @@ impl Engine {
         }
         if let Some((source, _)) = included {
             self.ipv4_own_source(&hop, source)?;
-            return Ok((hop, None));
+            return Ok((hop.cast, None));
         }
         send.source = match target.source.or(bound) {
             Some(source) => {
@@ -260,7 +262,7 @@ impl Engine {
         if let Some(offset) = checksum_offset {
             put_checksum(data, offset.into())?;
         }
-        Ok((hop, Some(send)))
+        Ok((hop.cast, Some(send)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! A fixed number of slots, each named by its position and by how often it was filled.
 
+use core::num::NonZeroU32;
+
 use coracle_buf::{Arena, Error, Table};
 
 use super::NONE;
@@ -8,11 +10,17 @@ use super::NONE;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Key {
     pub(crate) index: u32,
-    generation: u32,
+    // Never zero, so that a key or none takes no more room than a key.
+    generation: NonZeroU32,
+}
+
+impl Key {
+    /// The name of nothing.
+    pub(crate) const NONE: Self = Self { index: NONE, generation: NonZeroU32::MIN };
 }
 
 struct Slot<T> {
-    generation: u32,
+    generation: NonZeroU32,
     next_free: u32,
     value: Option<T>,
 }
@@ -28,7 +36,7 @@ impl<T> Slots<T> {
     pub(crate) fn new(arena: &mut Arena, capacity: usize) -> Result<Self, Error> {
         let capacity = u32::try_from(capacity).map_err(|_| Error::Memory)?;
         let table = arena.table(capacity as usize, |index| Slot {
-            generation: 0,
+            generation: NonZeroU32::MIN,
             next_free: if index as u32 + 1 < capacity { index as u32 + 1 } else { NONE },
             value: None,
         })?;
@@ -62,7 +70,7 @@ impl<T> Slots<T> {
             return None;
         }
         let value = slot.value.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.generation = slot.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         slot.next_free = self.first_free;
         self.first_free = key.index;
         self.used -= 1;

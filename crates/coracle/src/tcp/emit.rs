@@ -171,9 +171,9 @@ impl Engine {
         header: &Header,
         data: Option<Pbuf>,
     ) -> Result<(), Error> {
-        let hop = *self.ipv4_route(*flow.remote.ip(), netif)?;
+        let checksums = self.ipv4_route(*flow.remote.ip(), netif)?.checksums;
         let mut segment = small_pbuf(&self.memory, Layer::Ip, header.len)?;
-        let sum = hop.checksums.contains(Checksums::GENERATE_TCP).then(|| {
+        let sum = checksums.contains(Checksums::GENERATE_TCP).then(|| {
             let len = header.len + data.as_ref().map_or(0, Pbuf::len);
             let pseudo = pseudo_v4(*flow.local.ip(), *flow.remote.ip(), protocol::TCP, len as u16);
             checksum(pseudo.add_bytes(&header.bytes[..header.len]), data.as_ref())
@@ -198,7 +198,7 @@ impl Engine {
             dont_fragment: self.config.tcp.path_mtu_discovery,
             transport: None,
         };
-        self.ipv4_send(&hop, Some(&send), segment)?;
+        self.ipv4_send(Some(&send), segment)?;
         Ok(())
     }
 

@@ -10,12 +10,12 @@ use coracle_wire::udp::{HEADER_LEN, UdpHeader, udp_length, udp_lite_coverage};
 
 use super::{Class, Flow};
 use crate::counters::{UdpCounters, count};
-use crate::engine::Engine;
+use crate::engine::{Engine, Entry};
 use crate::event::Event;
 use crate::ip::sum::add_part;
 use crate::ip::{Cast, PacketInfo};
 use crate::netif::Checksums;
-use crate::table::NONE;
+use crate::table::{Key, NONE};
 
 impl Engine {
     #[inline]
@@ -23,95 +23,140 @@ impl Engine {
         if lite { &mut self.counters.udp_lite } else { &mut self.counters.udp }
     }
 
-    #[inline]
-    pub(crate) fn udp_input(&mut self, info: &PacketInfo, mut packet: Pbuf) -> Option<Event> {
-        let lite = info.protocol == protocol::UDP_LITE;
-        count!(self.udp_counters(lite).received);
-        let netif = info.netif.0.index as usize;
-        let ip_len = usize::from(info.header_len);
-        let wanted = ip_len + HEADER_LEN;
-        if packet.payload().len() < wanted && packet.len() >= wanted && packet.pull_up(wanted).is_err() {
-            count!(self.counters.ip.memory);
-            return None;
-        }
-        let Ok(header) = UdpHeader::read(&packet.payload()[ip_len..]) else {
-            count!(self.udp_counters(lite).truncated);
-            return self.drop_malformed(netif);
-        };
-        let (from_port, to_port, checksum) =
-            (header.source_port(), header.destination_port(), header.checksum());
-        let ip_payload = packet.len() - ip_len;
-        // [1122-UDP-6] For UDP the datagram may be shorter than the packet; for UDP-Lite the field is a coverage.
-        let covered =
-            if lite { udp_lite_coverage(header, ip_payload) } else { udp_length(header, ip_payload) };
-        let Ok(covered) = covered else { return self.udp_bad_length(netif, lite) };
-        if !lite && covered != ip_payload && packet.truncate(ip_len + covered).is_err() {
-            count!(self.counters.ip.memory);
-            return None;
-        }
-        if !self.udp_checksum_ok(info, &packet, covered, checksum) {
-            count!(self.udp_counters(lite).bad_checksum);
-            return self.drop_malformed(netif);
+    /// Takes the present packet, whose IP header begins `at`.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called once")]
+    pub(crate) fn udp_input(&mut self, mut packet: Pbuf, at: usize) -> Option<Event> {
+        let info = self.current.as_mut()?;
+        let start = at + usize::from(info.header_len);
+        let bytes = packet.payload().get(start..).unwrap_or_default();
+        let Ok(header) = UdpHeader::read(bytes) else { return self.udp_scattered(packet, at) };
+        count!(self.counters.udp.received);
+        let (from_port, to_port) = (header.source_port(), header.destination_port());
+        // [1122-UDP-6] The datagram may be shorter than the packet.
+        let Ok(len) = udp_length(header, packet.len() - start) else { return self.udp_bad_length(false) };
+        // [1122-UDP-3] A checksum that is there must be right.
+        if header.checksum() != 0 && self.checks.contains(Checksums::CHECK_UDP) {
+            let pseudo = pseudo_v4(info.source, info.destination, protocol::UDP, len as u16);
+            let sum = match bytes.get(..len) {
+                Some(datagram) => pseudo.add_bytes(datagram),
+                None => add_part(pseudo, &packet, start, len),
+            };
+            if !sum.verifies() {
+                return self.udp_bad_checksum(false);
+            }
         }
         count!(self.counters.ip.delivered);
-        if let Some(current) = &mut self.current {
-            current.destination_port = to_port;
-        }
-        let flow = Flow {
-            local: SocketAddrV4::new(info.destination, to_port),
-            remote: SocketAddrV4::new(info.source, from_port),
-            lite,
-        };
+        (info.source_port, info.destination_port) = (from_port, to_port);
         if info.cast != Cast::Unicast {
-            return self.udp_input_group(info, packet, &flow, covered);
+            return self.udp_input_group(packet, start, len);
         }
-        let Some(pcb) = self.udp.find(&self.hash_key, &flow, info.netif) else {
-            return self.udp_unclaimed(info, &packet, lite);
+        let found = if self.udp.all_wildcards() {
+            self.udp.find_in(Class::Wildcard, &self.hash_key, &info.flow(), info.netif)
+        } else {
+            self.udp.find(&self.hash_key, &info.flow(), info.netif)
         };
-        if lite && !self.udp_covers(pcb, covered) {
+        let Some(pcb) = found else { return self.udp_unclaimed(packet, at, false) };
+        if start + len < packet.len() && packet.truncate(start + len).is_err()
+            || packet.remove_header(start + HEADER_LEN).is_err()
+        {
+            return self.udp_no_memory();
+        }
+        count!(self.counters.udp.delivered);
+        Some(Event::Datagram { pcb, data: packet })
+    }
+
+    /// The same for UDP-Lite, whose length field is the coverage of the checksum, which is never left out
+    /// [RFC 3828 §3.1].
+    pub(crate) fn udp_lite_input(&mut self, info: &PacketInfo, mut packet: Pbuf) -> Option<Event> {
+        let start = usize::from(info.header_len);
+        let bytes = packet.payload().get(start..).unwrap_or_default();
+        let Ok(header) = UdpHeader::read(bytes) else { return self.udp_scattered(packet, 0) };
+        count!(self.counters.udp_lite.received);
+        let (from_port, to_port) = (header.source_port(), header.destination_port());
+        let len = packet.len() - start;
+        let Ok(covered) = udp_lite_coverage(header, len) else { return self.udp_bad_length(true) };
+        if self.checks.contains(Checksums::CHECK_UDP) {
+            let pseudo = pseudo_v4(info.source, info.destination, protocol::UDP_LITE, len as u16);
+            if header.checksum() == 0 || !add_part(pseudo, &packet, start, covered).verifies() {
+                return self.udp_bad_checksum(true);
+            }
+        }
+        count!(self.counters.ip.delivered);
+        let info = &PacketInfo { source_port: from_port, destination_port: to_port, ..*info };
+        self.current = Some(*info);
+        if info.cast != Cast::Unicast {
+            return self.udp_input_group(packet, start, covered);
+        }
+        let Some(pcb) = self.udp.find(&self.hash_key, &info.flow(), info.netif) else {
+            return self.udp_unclaimed(packet, 0, true);
+        };
+        if !self.udp_covers(pcb, covered) {
             count!(self.counters.udp_lite.low_coverage);
             return None;
         }
-        if packet.remove_header(wanted).is_err() {
-            count!(self.counters.ip.memory);
-            return None;
+        if packet.remove_header(start + HEADER_LEN).is_err() {
+            return self.udp_no_memory();
         }
-        count!(self.udp_counters(lite).delivered);
-        Some(Event::Datagram { pcb, from: flow.remote, data: packet })
+        count!(self.counters.udp_lite.delivered);
+        Some(Event::Datagram { pcb, data: packet })
+    }
+
+    /// A packet whose UDP header is not in one piece, if it is there at all.
+    #[cold]
+    #[inline(never)]
+    fn udp_scattered(&mut self, packet: Pbuf, at: usize) -> Option<Event> {
+        let info = self.current?;
+        let mut packet = self.hide_link(at, packet)?;
+        let (netif, wanted) = (info.netif.0.index as usize, usize::from(info.header_len) + HEADER_LEN);
+        let lite = info.protocol == protocol::UDP_LITE;
+        if packet.len() < wanted {
+            count!(self.udp_counters(lite).received);
+            count!(self.udp_counters(lite).truncated);
+            return self.drop_malformed(netif);
+        }
+        if packet.pull_up(wanted).is_err() {
+            count!(self.udp_counters(lite).received);
+            return self.udp_no_memory();
+        }
+        self.enter(Entry::Offered, netif, packet)
     }
 
     #[cold]
-    fn udp_bad_length(&mut self, netif: usize, lite: bool) -> Option<Event> {
+    #[inline(never)]
+    fn udp_no_memory(&mut self) -> Option<Event> {
+        count!(self.counters.ip.memory);
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn udp_bad_checksum(&mut self, lite: bool) -> Option<Event> {
+        count!(self.udp_counters(lite).bad_checksum);
+        self.drop_malformed(self.current?.netif.0.index as usize)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn udp_bad_length(&mut self, lite: bool) -> Option<Event> {
         count!(self.udp_counters(lite).bad_length);
-        self.drop_malformed(netif)
+        self.drop_malformed(self.current?.netif.0.index as usize)
     }
 
-    /// [1122-UDP-3] A checksum that is there must be right. UDP may leave it out, UDP-Lite may not [RFC 3828 §3.1].
-    #[inline]
-    fn udp_checksum_ok(&self, info: &PacketInfo, packet: &Pbuf, covered: usize, checksum: u16) -> bool {
-        if !self.checks.contains(Checksums::CHECK_UDP) {
-            return true;
-        }
-        if checksum == 0 {
-            return info.protocol == protocol::UDP;
-        }
-        let ip_len = usize::from(info.header_len);
-        let len = (packet.len() - ip_len) as u16;
-        let pseudo = pseudo_v4(info.source, info.destination, info.protocol, len);
-        add_part(pseudo, packet, ip_len, covered).verifies()
-    }
-
-    fn udp_covers(&self, pcb: u32, covered: usize) -> bool {
-        self.udp.slots.at(pcb as usize).is_some_and(|pcb| covered >= usize::from(pcb.coverage.demanded))
+    fn udp_covers(&self, pcb: Key, covered: usize) -> bool {
+        self.udp.slots.get(pcb).is_some_and(|pcb| covered >= usize::from(pcb.coverage.demanded))
     }
 
     /// [1122-UDP-1] Nobody listens: say so to a host that wrote to us alone.
     #[cold]
-    fn udp_unclaimed(&mut self, info: &PacketInfo, packet: &Pbuf, lite: bool) -> Option<Event> {
+    #[inline(never)]
+    fn udp_unclaimed(&mut self, packet: Pbuf, at: usize, lite: bool) -> Option<Event> {
+        let info = self.current?;
+        let packet = self.hide_link(at, packet)?;
         count!(self.udp_counters(lite).no_port);
         if !self.raw.was_claimed() {
             let code = icmpv4::unreachable::PORT;
-            self.icmp_send_error(info, packet, icmpv4::DESTINATION_UNREACHABLE, code, [0; 4]);
+            self.icmp_send_error(&info, &packet, icmpv4::DESTINATION_UNREACHABLE, code, [0; 4]);
         }
         None
     }
@@ -119,13 +164,10 @@ impl Engine {
     /// A datagram to many goes to everyone who takes it: they are chained first, since a callback may change
     /// anything, and each is looked at again when its turn comes.
     #[cold]
-    fn udp_input_group(
-        &mut self,
-        info: &PacketInfo,
-        mut packet: Pbuf,
-        flow: &Flow,
-        covered: usize,
-    ) -> Option<Event> {
+    #[inline(never)]
+    fn udp_input_group(&mut self, mut packet: Pbuf, start: usize, covered: usize) -> Option<Event> {
+        let info = &self.current?;
+        let flow = &info.flow();
         let own = self.netifs.at(info.netif.0.index as usize)?.ipv4.address;
         let mut first = NONE;
         let mut at = self.udp.first_on_port(&self.hash_key, flow);
@@ -149,11 +191,12 @@ impl Engine {
             };
             pcb.next_taker = NONE;
         }
-        if packet.remove_header(usize::from(info.header_len) + HEADER_LEN).is_err() {
-            count!(self.counters.ip.memory);
-            return None;
+        let end = start + covered;
+        if !flow.lite && end < packet.len() && packet.truncate(end).is_err()
+            || packet.remove_header(start + HEADER_LEN).is_err()
+        {
+            return self.udp_no_memory();
         }
-        self.group_from = flow.remote;
         self.udp_deliver_to_next(first, packet)
     }
 
@@ -161,19 +204,17 @@ impl Engine {
     pub(crate) fn udp_deliver_to_next(&mut self, mut at: u32, data: Pbuf) -> Option<Event> {
         let info = self.current?;
         let own = self.netifs.get(info.netif.0)?.ipv4.address;
-        let lite = info.protocol == protocol::UDP_LITE;
-        let local = SocketAddrV4::new(info.destination, info.destination_port);
-        let flow = Flow { local, remote: self.group_from, lite };
+        let flow = info.flow();
         while at != NONE {
-            let pcb = self.udp.slots.at(at as usize)?;
-            let (position, takes) = (at, pcb.takes_group(&flow, &info, own));
+            let (key, pcb) = self.udp.slots.entry_at(at as usize)?;
+            let takes = pcb.takes_group(&flow, &info, own);
             at = pcb.next_taker;
             if takes {
-                count!(self.udp_counters(lite).delivered);
+                count!(self.udp_counters(flow.lite).delivered);
                 if at != NONE {
                     self.more = Some((at, data.clone()));
                 }
-                return Some(Event::Datagram { pcb: position, from: flow.remote, data });
+                return Some(Event::Datagram { pcb: key, data });
             }
         }
         None
@@ -185,6 +226,19 @@ impl Engine {
             let owner = self.owner_of(*from.ip())?;
             self.netif_handle(owner)
         })?;
-        self.udp.find(&self.hash_key, &Flow { local: from, remote: to, lite }, netif)
+        let found = self.udp.find(&self.hash_key, &Flow { local: from, remote: to, lite }, netif);
+        found.map(|key| key.index)
+    }
+}
+
+impl PacketInfo {
+    /// What control blocks are matched against.
+    #[inline]
+    fn flow(&self) -> Flow {
+        Flow {
+            local: SocketAddrV4::new(self.destination, self.destination_port),
+            remote: SocketAddrV4::new(self.source, self.source_port),
+            lite: self.protocol == protocol::UDP_LITE,
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! UDP [RFC 768] and UDP-Lite [RFC 3828]: control blocks, and the table that finds them.
 
 mod control;
-mod express;
 mod input;
 mod output;
 
@@ -12,10 +11,9 @@ use coracle_buf::{Arena, Error};
 use crate::ip::{Cast, PacketInfo};
 use crate::netif::NetifHandle;
 use crate::random::HashKey;
-use crate::table::{Index, NONE, Slots};
+use crate::table::{Index, Key, NONE, Slots};
 
-pub(crate) use express::Arrival;
-pub(crate) use output::Addressing;
+pub(crate) use output::Wishes;
 
 /// How specific a control block is about what it takes. The more specific gets the datagram.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +41,13 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
+    /// What all control blocks of a class have in common that take this flow.
+    #[inline]
+    fn mark(&self, class: Class) -> u32 {
+        let port = if class == Class::CatchAll { 0 } else { self.local.port() };
+        u32::from(port) << 16 | u32::from(self.lite) << 8 | class as u32
+    }
+
     /// The words that name the chain of a class in which a control block for this flow is.
     #[inline]
     fn hash(&self, key: &HashKey, class: Class) -> u32 {
@@ -71,6 +76,10 @@ pub(crate) struct Coverage {
 pub(crate) struct UdpPcb {
     pub(crate) flow: Flow,
     pub(crate) class: Class,
+    /// Class, port and protocol in one word, so that one look at most tells a control block from another.
+    mark: u32,
+    /// The address that it sends from, if it is bound to one that can be sent from.
+    from: Ipv4Addr,
     /// The address that the application bound it to, which a connection may have made more specific.
     bound: Ipv4Addr,
     pub(crate) netif: Option<NetifHandle>,
@@ -94,6 +103,8 @@ impl UdpPcb {
         Self {
             flow: Flow { local: UNBOUND, remote: UNBOUND, lite },
             class: Class::Unbound,
+            mark: Class::Unbound as u32,
+            from: Ipv4Addr::UNSPECIFIED,
             bound: Ipv4Addr::UNSPECIFIED,
             netif: None,
             ttl,
@@ -111,18 +122,14 @@ impl UdpPcb {
 
     #[inline]
     fn takes(&self, class: Class, flow: &Flow, netif: NetifHandle) -> bool {
-        if self.class != class
-            || self.flow.lite != flow.lite
-            || self.netif.is_some_and(|bound| bound != netif)
-        {
+        if self.mark != flow.mark(class) || self.netif.is_some_and(|bound| bound != netif) {
             return false;
         }
         match class {
             Class::Unbound => false,
-            Class::Connected => self.flow.local == flow.local && self.flow.remote == flow.remote,
-            Class::Specific => self.flow.local == flow.local,
-            Class::Wildcard => self.flow.local.port() == flow.local.port(),
-            Class::CatchAll => true,
+            Class::Connected => self.flow.local.ip() == flow.local.ip() && self.flow.remote == flow.remote,
+            Class::Specific => self.flow.local.ip() == flow.local.ip(),
+            Class::Wildcard | Class::CatchAll => true,
         }
     }
 
@@ -166,7 +173,7 @@ impl UdpTable {
     /// The control block for a unicast datagram: connected before bound, an address before any address, the
     /// newest first.
     #[inline(never)]
-    pub(crate) fn find(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
+    pub(crate) fn find(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<Key> {
         let [connected, specific, wildcard, catch_all] = self.population;
         // Written out, so that the compiler knows each class.
         if connected > 0
@@ -187,24 +194,21 @@ impl UdpTable {
         if catch_all > 0 { self.find_in(Class::CatchAll, key, flow, netif) } else { None }
     }
 
-    /// [`find`](Self::find), at once where there is one class only.
+    /// Whether all control blocks are bound to a port only.
     #[inline]
-    fn find_quickly(&self, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
-        match self.population {
-            [0, 0, _, 0] => self.find_in(Class::Wildcard, key, flow, netif),
-            _ => self.find(key, flow, netif),
-        }
+    fn all_wildcards(&self) -> bool {
+        matches!(self.population, [0, 0, _, 0])
     }
 
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "what differs between the classes is decided by the compiler")]
-    fn find_in(&self, class: Class, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<u32> {
+    fn find_in(&self, class: Class, key: &HashKey, flow: &Flow, netif: NetifHandle) -> Option<Key> {
         let mut at = self.flows.first(flow.hash(key, class));
         while at != NONE {
-            if self.slots.at(at as usize).is_some_and(|pcb| pcb.takes(class, flow, netif)) {
-                return Some(at);
+            match self.slots.entry_at(at as usize) {
+                Some((key, pcb)) if pcb.takes(class, flow, netif) => return Some(key),
+                _ => at = self.flows.next(at),
             }
-            at = self.flows.next(at);
         }
         None
     }
@@ -243,8 +247,12 @@ impl UdpTable {
 
     /// Puts a control block into the chains that its class and flow say.
     fn link(&mut self, key: &HashKey, position: u32) {
-        let Some(pcb) = self.slots.at(position as usize) else { return };
+        let Some(pcb) = self.slots.at_mut(position as usize) else { return };
         let (flow, class) = (pcb.flow, pcb.class);
+        let local = *flow.local.ip();
+        let group = local.is_multicast() || local.is_broadcast();
+        pcb.from = if group { Ipv4Addr::UNSPECIFIED } else { local };
+        pcb.mark = flow.mark(class);
         if let Some(at) = CLASSES.iter().position(|&other| other == class) {
             self.population[at] += 1;
             self.flows.insert(flow.hash(key, class), position);

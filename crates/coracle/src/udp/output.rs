@@ -7,157 +7,213 @@ use coracle_wire::checksum::pseudo_v4;
 use coracle_wire::ipv4::protocol;
 use coracle_wire::udp::{HEADER_LEN, UdpHeader};
 
-use super::{Class, UdpPcb};
+use super::Class;
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::error::Rejected;
 use crate::ip::Cast;
-use crate::ip::output::Send;
+use crate::ip::output::{Hop, Send};
 use crate::ip::sum::add_part;
 use crate::netif::{Checksums, NetifHandle};
 use crate::table::Key;
 
-/// What a sender says of one datagram; what it leaves out is the control block's.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Addressing {
-    pub(crate) remote: Option<SocketAddrV4>,
+/// What a sender says of one datagram beside its destination; what it leaves out is the control block's.
+#[derive(Clone, Copy)]
+pub(crate) struct Wishes {
     pub(crate) netif: Option<NetifHandle>,
     pub(crate) source: Option<Ipv4Addr>,
     pub(crate) source_port: Option<u16>,
 }
 
 impl Engine {
-    /// Sends a datagram to a peer; the data comes back with the error when it is not taken.
-    #[inline]
-    pub(crate) fn udp_send_to(&mut self, key: Key, remote: SocketAddrV4, data: Pbuf) -> Result<(), Rejected> {
-        match self.udp_depart(key, remote, data) {
-            Ok(()) => Ok(()),
-            Err(data) => {
-                let to = Addressing { remote: Some(remote), ..Addressing::default() };
-                self.udp_send(key, &to, data)
-            }
-        }
-    }
-
-    /// Sends a datagram; the data comes back with the error when it is not taken.
+    /// Sends a datagram to a peer, or to the one that the control block is connected to; the data comes back with the
+    /// error when it is not taken.
     #[inline(never)]
-    pub(crate) fn udp_send(&mut self, key: Key, to: &Addressing, data: Pbuf) -> Result<(), Rejected> {
-        let lite = self.udp.slots.get(key).is_some_and(|pcb| pcb.flow.lite);
-        let sent = self.udp_try_send(key, to, data);
-        match sent {
-            Ok(()) => count!(self.udp_counters(lite).sent),
-            Err(_) => count!(self.udp_counters(lite).send_failed),
-        }
-        sent
-    }
-
-    #[inline]
-    fn udp_try_send(&mut self, key: Key, to: &Addressing, data: Pbuf) -> Result<(), Rejected> {
+    pub(crate) fn udp_send(
+        &mut self,
+        key: Key,
+        to: Option<&SocketAddrV4>,
+        wishes: Option<&Wishes>,
+        data: Pbuf,
+    ) -> Result<(), Rejected> {
         let Some(pcb) = self.udp.slots.get(key) else { return Err(Rejected::new(Error::Closed, data)) };
-        let remote = match to.remote {
+        let remote = match to {
             Some(remote) => remote,
-            None if pcb.class == Class::Connected => pcb.flow.remote,
-            None => return Err(Rejected::new(Error::NotConnected, data)),
+            None if pcb.class == Class::Connected => &pcb.flow.remote,
+            None => return Err(self.udp_refuse(key, Error::NotConnected, data)),
         };
-        let too_long = data.len() > usize::from(u16::MAX) - HEADER_LEN;
-        if remote.port() == 0 || remote.ip().is_unspecified() || too_long {
-            return Err(Rejected::new(Error::Value, data));
+        let (destination, ports) = (*remote.ip(), (pcb.flow.local.port(), remote.port()));
+        if wishes.is_some() || pcb.flow.lite || destination.is_multicast() {
+            return self.udp_send_specially(key, *remote, wishes, data);
         }
-        if pcb.class == Class::Unbound && to.source_port.is_none() {
-            return self.udp_bind_and_send(key, to, data);
-        }
-        let multicast = remote.ip().is_multicast();
-        let demanded = to.netif.or(pcb.netif).or(if multicast { pcb.multicast_netif } else { None });
-        let source = to.source.or(pcb.source());
-        // Packets from an address of ours leave by its interface, if there is a way.
-        let owner = match (demanded, source) {
-            (None, Some(source)) => self.owner_of(source).and_then(|owner| self.netif_handle(owner)),
-            _ => demanded,
+        let hop = match &self.recent_hop {
+            Some(hop) if hop.is_for(destination, pcb.netif, pcb.from) && hop.is_plain(ports) => hop,
+            _ => return self.udp_send_specially(key, *remote, wishes, data),
         };
-        let hop = match self.ipv4_route(*remote.ip(), owner) {
-            Ok(hop) => *hop,
-            Err(error) => return Err(Rejected::new(error, data)),
-        };
-        let checked = match source {
-            Some(source) => self.ipv4_own_source(&hop, source),
-            None if hop.has_source() => Ok(()),
-            None => Err(Error::Route),
-        };
-        if let Err(error) = checked {
-            return Err(Rejected::new(error, data));
-        }
-        let Some(pcb) = self.udp.slots.get(key) else { return Err(Rejected::new(Error::Closed, data)) };
-        let source_port = to.source_port.unwrap_or(pcb.flow.local.port());
-        if source_port == 0 || (hop.cast == Cast::Broadcast && !pcb.broadcast) {
-            return Err(Rejected::new(Error::Value, data));
-        }
-        let mut send = Send {
-            source: source.unwrap_or(hop.source),
-            destination: *remote.ip(),
-            protocol: if pcb.flow.lite { protocol::UDP_LITE } else { protocol::UDP },
-            ttl: if multicast { pcb.multicast_ttl } else { pcb.ttl },
+        let (source, checksum) = (hop.source, hop.checksums.contains(Checksums::GENERATE_UDP));
+        let transport = header(source, destination, ports, checksum && !pcb.no_checksum, &data);
+        let send = Send {
+            source,
+            destination,
+            protocol: protocol::UDP,
+            ttl: pcb.ttl,
             tos: pcb.tos,
             dont_fragment: false,
-            transport: None,
+            transport: Some(transport),
         };
-        let coverage = pcb.flow.lite.then_some(pcb.coverage.sent);
-        let checksum = hop.checksums.contains(Checksums::GENERATE_UDP) && !pcb.no_checksum;
-        let looped = multicast && pcb.multicast_loop;
-        send.transport = Some(header(&send, (source_port, remote.port()), &data, coverage, checksum));
-        if looped {
-            self.ipv4_send_and_loop(&hop, Some(&send), data)
-        } else {
-            self.ipv4_send(&hop, Some(&send), data)
+        match self.ipv4_emit(Some(send), data) {
+            Ok(()) => {
+                count!(self.counters.udp.sent);
+                Ok(())
+            }
+            Err(Rejected { error, data }) => Err(self.udp_refuse(key, error, data)),
         }
     }
 
-    /// Takes a free port first [RFC 6056].
+    /// Sends a datagram whose way is not the last one's, or whose sender wants something special.
     #[cold]
-    fn udp_bind_and_send(&mut self, key: Key, to: &Addressing, data: Pbuf) -> Result<(), Rejected> {
-        match self.udp_bind(key, super::UNBOUND) {
-            Ok(()) => self.udp_try_send(key, to, data),
-            Err(error) => Err(Rejected::new(error, data)),
+    #[inline(never)]
+    fn udp_send_specially(
+        &mut self,
+        key: Key,
+        remote: SocketAddrV4,
+        wishes: Option<&Wishes>,
+        data: Pbuf,
+    ) -> Result<(), Rejected> {
+        let (send, looped) = match self.udp_prepare(key, remote, wishes, &data) {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(self.udp_refuse(key, error, data)),
+        };
+        let lite = send.protocol == protocol::UDP_LITE;
+        let sent = if looped {
+            self.ipv4_send_and_loop(Some(&send), data)
+        } else {
+            self.ipv4_send(Some(&send), data)
+        };
+        match sent {
+            Ok(()) => {
+                count!(self.udp_counters(lite).sent);
+                Ok(())
+            }
+            Err(Rejected { error, data }) => Err(self.udp_refuse(key, error, data)),
         }
     }
+
+    /// Finds the way, and a local port where there is none yet. Returns what goes into the headers, and whether the
+    /// datagram may come back to members of its group here.
+    fn udp_prepare(
+        &mut self,
+        key: Key,
+        remote: SocketAddrV4,
+        wishes: Option<&Wishes>,
+        data: &Pbuf,
+    ) -> Result<(Send, bool), Error> {
+        let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
+        let (destination, to_port) = (*remote.ip(), remote.port());
+        if to_port == 0 || destination.is_unspecified() || data.len() > MAX_LEN {
+            return Err(Error::Value);
+        }
+        let multicast = destination.is_multicast();
+        let mut demanded = pcb.netif;
+        let mut from = pcb.from;
+        let mut nameless = false;
+        if let Some(wishes) = wishes {
+            demanded = wishes.netif.or(demanded);
+            from = wishes.source.unwrap_or(from);
+            // Only who asks everybody for an address may have none.
+            nameless = wishes.source.is_some_and(|source| source.is_unspecified());
+            if nameless && destination != Ipv4Addr::BROADCAST {
+                return Err(Error::Route);
+            }
+        }
+        if multicast {
+            demanded = demanded.or(pcb.multicast_netif);
+        }
+        match (wishes.and_then(|wishes| wishes.source_port), pcb.flow.local.port()) {
+            // [RFC 6056]
+            (None, 0) if pcb.class == Class::Unbound => self.udp_bind(key, super::UNBOUND)?,
+            // A control block that takes all ports has to be told from which to send.
+            (None | Some(0), 0) | (Some(0), _) => return Err(Error::Value),
+            _ => {}
+        }
+        let hop = match self.ipv4_route_from(destination, demanded, from) {
+            Ok(hop) if hop.has_source() => *hop,
+            _ => return Err(Error::Route),
+        };
+        let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
+        if hop.cast == Cast::Broadcast && !pcb.broadcast {
+            return Err(Error::Value);
+        }
+        let local_port = pcb.flow.local.port();
+        let ports = (wishes.and_then(|wishes| wishes.source_port).unwrap_or(local_port), to_port);
+        let source = if nameless { Ipv4Addr::UNSPECIFIED } else { hop.source };
+        let (protocol, transport) = if pcb.flow.lite {
+            (protocol::UDP_LITE, lite_header(source, destination, ports, pcb.coverage.sent, data))
+        } else {
+            let checksum = hop.checksums.contains(Checksums::GENERATE_UDP) && !pcb.no_checksum;
+            (protocol::UDP, header(source, destination, ports, checksum, data))
+        };
+        let ttl = if multicast { pcb.multicast_ttl } else { pcb.ttl };
+        let transport = Some(transport);
+        let send = Send { source, destination, protocol, ttl, tos: pcb.tos, dont_fragment: false, transport };
+        Ok((send, multicast && pcb.multicast_loop))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn udp_refuse(&mut self, key: Key, error: Error, data: Pbuf) -> Rejected {
+        let lite = self.udp.slots.get(key).is_some_and(|pcb| pcb.flow.lite);
+        count!(self.udp_counters(lite).send_failed);
+        Rejected::new(error, data)
+    }
 }
 
-impl UdpPcb {
-    /// The address that it is bound to, if that can be sent from.
+impl Hop {
+    /// Whether datagrams may go there from one port to another, nothing being special about them.
     #[inline]
-    fn source(&self) -> Option<Ipv4Addr> {
-        let local = *self.flow.local.ip();
-        (!local.is_unspecified() && !is_group(local)).then_some(local)
+    fn is_plain(&self, (from_port, to_port): (u16, u16)) -> bool {
+        self.cast == Cast::Unicast && !self.source.is_unspecified() && from_port != 0 && to_port != 0
     }
 }
 
-fn is_group(address: Ipv4Addr) -> bool {
-    address.is_multicast() || address == Ipv4Addr::BROADCAST
-}
+/// The most data that a datagram has room for.
+const MAX_LEN: usize = u16::MAX as usize - HEADER_LEN;
 
-/// The header of a datagram, with the checksum over what it covers [1122-UDP-4]. For UDP-Lite the length field is
-/// the coverage, and the checksum is never left out [RFC 3828 §3.1].
-#[inline]
+/// The header of a datagram, with the checksum over everything [1122-UDP-4].
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "called once for what is sent most")]
 fn header(
-    send: &Send,
-    ports: (u16, u16),
-    data: &Pbuf,
-    lite: Option<u16>,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    (from_port, to_port): (u16, u16),
     checksum: bool,
-) -> [u8; HEADER_LEN] {
+    data: &Pbuf,
+) -> UdpHeader {
     let len = (HEADER_LEN + data.len()) as u16;
-    let field = match lite {
-        // A coverage beyond the datagram means all of it.
-        Some(coverage) if coverage < len => coverage,
-        Some(_) => 0,
-        None => len,
-    };
-    let mut header = [0; HEADER_LEN];
-    UdpHeader::write(&mut header, ports.0, ports.1, field, 0);
-    if checksum || lite.is_some() {
-        let covered = if field == 0 { len } else { field };
-        let sum = pseudo_v4(send.source, send.destination, send.protocol, len).add_bytes(&header);
-        let sum = add_part(sum, data, 0, usize::from(covered) - HEADER_LEN);
-        header[6..].copy_from_slice(&sum.finish_nonzero().to_be_bytes());
+    let mut sum = 0;
+    if checksum {
+        let pseudo = pseudo_v4(source, destination, protocol::UDP, len);
+        sum = add_part(pseudo.add_u16s([from_port, to_port, len]), data, 0, data.len()).finish_nonzero();
     }
-    header
+    UdpHeader::new(from_port, to_port, len, sum)
+}
+
+/// The header of a UDP-Lite datagram: the length field is the coverage, and the checksum over that is never left out
+/// [RFC 3828 §3.1].
+#[cold]
+#[inline(never)]
+fn lite_header(
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    (from_port, to_port): (u16, u16),
+    coverage: u16,
+    data: &Pbuf,
+) -> UdpHeader {
+    let len = (HEADER_LEN + data.len()) as u16;
+    // A coverage beyond the datagram means all of it.
+    let field = if coverage < len { coverage } else { 0 };
+    let covered = if field == 0 { len } else { field };
+    let sum = pseudo_v4(source, destination, protocol::UDP_LITE, len).add_u16s([from_port, to_port, field]);
+    let sum = add_part(sum, data, 0, usize::from(covered) - HEADER_LEN);
+    UdpHeader::new(from_port, to_port, field, sum.finish_nonzero())
 }
