@@ -85,3 +85,46 @@ fn the_syn_of_a_cookie_is_not_reported_as_sent() {
     let info = pair.server.stack.tcp(accepted).unwrap().info().unwrap();
     assert_eq!(info.bytes_acknowledged, 0);
 }
+
+/// A connection that is over but for refused data ends when the application wants that no more.
+#[test]
+fn closing_ends_the_wait_of_refused_data_though_the_peer_is_gone() {
+    for which in [Shutdown::Both, Shutdown::Receive] {
+        let mut pair = Pair::new();
+        let (server, server_log) = App::new();
+        server_log.borrow_mut().refuse = 1_000;
+        pair.listen(server);
+        let (client, client_log) = App::new();
+        client_log.borrow_mut().to_send.extend(b"hello");
+        client_log.borrow_mut().close_when_sent = true;
+        pair.connect(client);
+        pair.run(Duration::from_millis(20));
+        let accepted = server_log.borrow().handles[0];
+        pair.server.stack.tcp(accepted).unwrap().shutdown(Shutdown::Send).unwrap();
+        pair.run(Duration::from_millis(100));
+        assert_eq!(client_log.borrow().heard.last(), Some(&Heard::Closed));
+        pair.server.stack.tcp(accepted).unwrap().shutdown(which).unwrap();
+        pair.run(Duration::from_millis(100));
+        assert_eq!(server_log.borrow().heard, [Heard::Accepted, Heard::Closed]);
+        assert_eq!(memory_used(&pair.server.stack), 0);
+    }
+}
+
+/// [RFC 9293 MUST-33] The FIN that comes with the last urgent byte is not counted for one.
+#[test]
+fn the_last_byte_may_be_urgent() {
+    let mut pair = Pair::new();
+    let (server, server_log) = App::new();
+    server_log.borrow_mut().refuse = 1_000;
+    pair.listen(server);
+    let (client, _) = App::new();
+    let tcp = pair.connect(client);
+    pair.run(Duration::from_millis(10));
+    let mut connection = pair.client.stack.tcp(tcp).unwrap();
+    connection.write_urgent(b"!").unwrap();
+    connection.close().unwrap();
+    pair.run(Duration::from_millis(10));
+    let accepted = server_log.borrow().handles[0];
+    assert_eq!(pair.server.stack.tcp(accepted).unwrap().urgent_remaining(), Ok(1));
+    assert!(server_log.borrow().heard.contains(&Heard::Urgent));
+}

@@ -42,6 +42,9 @@ impl Engine {
             return Ok(true);
         }
         let pcb = self.tcp.get_mut(key).ok_or(Error::Closed)?;
+        // Where the peer is gone already, it is all the same to it.
+        pcb.inbox = None;
+        pcb.flags.clear(Flags::REFUSED.union(Flags::TELL_FIN));
         pcb.flags.set(Flags::CLOSED.union(Flags::NO_MORE_DATA));
         if pcb.state == TcpState::FinWait2
             && let Some(mut conn) = self.tcp_conn(key.index)
@@ -61,7 +64,7 @@ impl Engine {
         }
         if which == Shutdown::Receive {
             pcb.flags.set(Flags::NO_MORE_DATA);
-            pcb.flags.clear(Flags::REFUSED);
+            pcb.flags.clear(Flags::REFUSED.union(Flags::TELL_FIN));
             if let Some(inbox) = pcb.inbox.take() {
                 pcb.unread = pcb.unread.saturating_sub(inbox.len() as u32);
             }

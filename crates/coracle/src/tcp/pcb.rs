@@ -268,7 +268,9 @@ impl TcpPcb {
 
     /// The bytes up to the end of the urgent data that the application has not said it is done with.
     pub(crate) fn urgent_remaining(&self) -> u32 {
-        let done = self.rcv_nxt - self.unread;
+        // The peer's FIN is no byte.
+        let received = self.fin_at.map_or(self.rcv_nxt, |fin| fin.min(self.rcv_nxt));
+        let done = received - self.unread;
         if self.urgent_end.after(done) { self.urgent_end.since(done) } else { 0 }
     }
 

@@ -99,6 +99,11 @@ impl Engine {
         let Some(conn) = self.tcp_conn(position) else { return };
         let now = conn.micros();
         let pcb = conn.pcb;
+        if pcb.flags.has(Flags::NO_MORE_DATA) {
+            // In the very call that gave it back, the application said so.
+            pcb.unread = pcb.unread.saturating_sub(data.len() as u32);
+            return;
+        }
         if let Some(newer) = pcb.inbox.take()
             && data.cat(newer).is_err()
         {
