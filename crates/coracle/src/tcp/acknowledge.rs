@@ -60,7 +60,9 @@ impl Conn<'_> {
             pcb.window_max = pcb.window_max.max(pcb.window);
             pcb.wl1 = segment.seq;
             pcb.wl2 = segment.ack;
-            pcb.probes = 0;
+            if pcb.window > 0 {
+                pcb.probes = 0;
+            }
         }
     }
 

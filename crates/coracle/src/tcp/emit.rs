@@ -60,7 +60,8 @@ impl Engine {
         let syn = flags.contains(TcpFlags::SYN);
         let window = if syn { pcb.receive_buffer.min(u32::from(u16::MAX)) as u16 } else { pcb.announce() };
         let mut urgent = 0;
-        if pcb.urgent_sent.after(seq) && !syn {
+        // What asks for a window, or whether the peer lives, has an old sequence number, and nothing urgent by that.
+        if pcb.urgent_sent.after(seq) && pcb.urgent_sent.after(pcb.una) && !syn {
             // [RFC 9293 MUST-30]
             flags |= TcpFlags::URG;
             urgent = pcb.urgent_sent.since(seq).min(u32::from(u16::MAX)) as u16;
