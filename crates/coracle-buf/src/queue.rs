@@ -151,6 +151,22 @@ impl PbufQueue {
         Some(packet)
     }
 
+    /// Takes the first `len` bytes of the oldest packet out, which keeps its place with the rest; both share the
+    /// buffer. `None` unless its first segment has more bytes than that, nobody else sees that segment, and a
+    /// reference is left: [`pop_front`](Self::pop_front) and [`Pbuf::split_off`] have no such conditions.
+    #[inline]
+    pub fn split_front(&mut self, len: usize) -> Option<Pbuf> {
+        let first = self.first.as_mut()?;
+        if len >= first.head().len() || !first.head().exclusive() {
+            return None;
+        }
+        let part = first.slice(0, len).ok()?;
+        // Cannot fail: the segment is long enough and exclusive, so it stays where its link is.
+        first.remove_header(len).ok()?;
+        self.bytes -= len;
+        Some(part)
+    }
+
     /// Takes the packets out as one, in time that is linear in the number of their segments, where one
     /// [`Pbuf::cat`] after the other walks over the front again and again.
     ///

@@ -207,3 +207,26 @@ fn queues_on_two_threads_may_hold_the_same_packet() {
     drop(kept);
     assert_eq!((memory.stats().pool.used, memory.stats().references.used), (0, 0));
 }
+
+#[test]
+fn the_front_of_the_oldest_packet_leaves_without_it() {
+    let memory = memory(2);
+    let mut queue = PbufQueue::new();
+    assert!(queue.split_front(0).is_none());
+    queue.push_back(packet(&memory, 9)).unwrap();
+    queue.push_back(packet(&memory, 5)).unwrap();
+    let part = queue.split_front(4).unwrap();
+    assert_eq!((part.len(), queue.len(), queue.bytes()), (4, 2, 10));
+    assert_eq!(part, &[9; 4]);
+    assert!(queue.split_front(5).is_none(), "all that is left is no part");
+    assert_eq!(queue.split_front(4).unwrap(), &[9; 4]);
+    let held = [queue.split_front(0).unwrap(), part];
+    assert!(queue.split_front(0).is_none(), "no reference is left");
+    drop(held);
+    let shared = queue.front().unwrap().clone();
+    assert!(queue.split_front(0).is_none(), "somebody else sees the packet");
+    drop(shared);
+    assert_eq!(queue.pop_front().unwrap(), &[9]);
+    assert_eq!(queue.pop_front().unwrap(), &[5; 5]);
+    assert_eq!((queue.len(), queue.bytes()), (0, 0));
+}

@@ -303,10 +303,10 @@ impl Engine {
             return Some(event);
         }
         if self.turns > 0
-            && let Some(event) = self.tcp_next_report()
+            && let Some((pcb, report)) = self.tcp_next_report()
         {
             self.turns -= 1;
-            return Some(event);
+            return Some(Event::Tcp { pcb, report });
         }
         while self.turns > 0 {
             self.turns -= 1;
@@ -347,7 +347,8 @@ impl Engine {
             } else {
                 self.tcp_time_wait_timer();
             }
-            if let Some(event) = self.next_undeliverable().or_else(|| self.tcp_next_report()) {
+            let report = |(pcb, report)| Event::Tcp { pcb, report };
+            if let Some(event) = self.next_undeliverable().or_else(|| self.tcp_next_report().map(report)) {
                 return Some(event);
             }
         }

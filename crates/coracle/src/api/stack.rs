@@ -232,6 +232,7 @@ impl<H: Handler> Stack<H> {
         if let Some((slot, frame)) = frame {
             match stack.engine.input(slot, frame) {
                 Some(Event::Datagram { pcb, data }) => stack.call_datagram(pcb, data),
+                Some(Event::Tcp { pcb, report }) => stack.call_tcp(pcb, report),
                 other => event = other,
             }
         }

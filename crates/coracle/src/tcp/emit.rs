@@ -86,9 +86,9 @@ impl Engine {
             urgent_pointer: urgent,
         };
         // A segment that is full has no room for blocks [RFC 9293 MUST-16]: an acknowledgment of its own has them.
-        let full =
-            usize::from(pcb.path_mss) < data.as_ref().map_or(0, Pbuf::len) + TIMESTAMPS_LEN + BLOCK_LEN;
         let plain = pcb.held.is_empty() && pcb.duplicate.is_none();
+        let full = !plain
+            && usize::from(pcb.path_mss) < data.as_ref().map_or(0, Pbuf::len) + TIMESTAMPS_LEN + BLOCK_LEN;
         let tos = pcb.tos | ecn_bits;
         if syn {
             let header = Header::with_options(fields, &pcb.syn_options(now, acknowledges));

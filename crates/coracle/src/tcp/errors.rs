@@ -45,6 +45,6 @@ impl Engine {
                 self.tcp.ready.add(position);
             }
         }
-        self.tcp_next_report()
+        self.tcp_next_report().map(|(pcb, report)| Event::Tcp { pcb, report })
     }
 }

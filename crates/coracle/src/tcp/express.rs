@@ -54,7 +54,8 @@ impl Engine {
         count!(self.counters.ip.delivered);
         count!(self.counters.tcp.segments_received);
         let options = TcpOptions { timestamps: times, ..TcpOptions::default() };
-        Ok(self.tcp_deliver(position, &segment, &options, packet))
+        let report = self.tcp_deliver(position, &segment, &options, packet);
+        Ok(report.map(|(pcb, report)| Event::Tcp { pcb, report }))
     }
 
     /// Sends a segment of a connection, with timestamps or without options, the quick way. `Err` is the data,

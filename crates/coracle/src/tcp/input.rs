@@ -7,13 +7,13 @@ use coracle_wire::checksum::pseudo_v4;
 use coracle_wire::ipv4::protocol;
 use coracle_wire::tcp::{HEADER_LEN, TcpFields, TcpFlags, TcpHeader, TcpOptions};
 
-use super::Flow;
 use super::arrive::Verdict;
 use super::pcb::ticks;
 use super::report::Cause;
 use super::segment::Segment;
 use super::sequence::Seq;
 use super::time_wait::{LateSegment, TimeWaitAction};
+use super::{Flow, Report};
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::event::Event;
@@ -68,13 +68,12 @@ impl Engine {
             count!(self.counters.ip.memory);
             return None;
         }
-        match self.tcp.find(&self.hash_key, &flow) {
-            Some(position) => self.tcp_deliver(position, &segment, &options, packet),
-            None => {
-                self.tcp_stranger(info, &flow, segment, &options, packet);
-                self.tcp_next_report()
-            }
+        if let Some(position) = self.tcp.find(&self.hash_key, &flow) {
+            let report = self.tcp_deliver(position, &segment, &options, packet);
+            return report.map(|(pcb, report)| Event::Tcp { pcb, report });
         }
+        self.tcp_stranger(info, &flow, segment, &options, packet);
+        None
     }
 
     /// Makes the header contiguous, options and all; `false` when there is not even a header.
@@ -100,7 +99,7 @@ impl Engine {
         segment: &Segment,
         options: &TcpOptions,
         data: Pbuf,
-    ) -> Option<Event> {
+    ) -> Option<(u32, Report)> {
         let mut conn = self.tcp_conn(position)?;
         let verdict = conn.arrives(*segment, options, data);
         if verdict == Verdict::Live {

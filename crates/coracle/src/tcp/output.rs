@@ -365,6 +365,14 @@ fn outgoing(seq: Seq, flags: RecordFlags, data: Option<Pbuf>) -> Outgoing {
 /// Takes up to so many bytes from the front of a queue, without copying them [RFC 9293 SHLD-28].
 #[inline]
 fn cut(queue: &mut PbufQueue, len: usize, memory: &Memory) -> Result<Pbuf, Error> {
+    match queue.split_front(len) {
+        Some(data) => Ok(data),
+        None => cut_joined(queue, len, memory),
+    }
+}
+
+/// The same, of packets of any shape.
+fn cut_joined(queue: &mut PbufQueue, len: usize, memory: &Memory) -> Result<Pbuf, Error> {
     let mut data = queue.pop_front().ok_or(Error::Value)?;
     if data.len() > len {
         let Ok(rest) = data.split_off(len) else {

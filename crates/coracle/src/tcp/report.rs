@@ -10,7 +10,7 @@ use super::state::{Flags, TcpState};
 use super::time_wait::Waiting;
 use crate::counters::count;
 use crate::engine::Engine;
-use crate::event::{Event, Trouble};
+use crate::event::Trouble;
 use crate::table::Key;
 use crate::time::Instant;
 
@@ -44,7 +44,7 @@ pub(crate) enum Report {
 impl Engine {
     /// What the next connection in line has to report.
     #[inline]
-    pub(crate) fn tcp_next_report(&mut self) -> Option<Event> {
+    pub(crate) fn tcp_next_report(&mut self) -> Option<(u32, Report)> {
         while let Some(position) = self.tcp.ready.first() {
             let report = self.tcp_report_of(position);
             // What was the last report leaves the line at once: whoever looks for more finds it empty.
@@ -53,7 +53,7 @@ impl Engine {
                 self.tcp.ready.take();
             }
             if let Some(report) = report {
-                return Some(Event::Tcp { pcb: position, report });
+                return Some((position, report));
             }
         }
         None
@@ -131,7 +131,7 @@ impl Engine {
 
     /// Settles after a segment; the first thing to report, which need not wait in line if nobody else does.
     #[inline]
-    pub(super) fn tcp_settle_and_report(&mut self, position: u32) -> Option<Event> {
+    pub(super) fn tcp_settle_and_report(&mut self, position: u32) -> Option<(u32, Report)> {
         let pcb = self.tcp.slots.at(position as usize)?;
         if !pcb.flags.has(Flags::DEAD) && pcb.wants_output(pcb.loss.next_lost().is_some()) {
             // Its timer is set after that.
@@ -147,7 +147,7 @@ impl Engine {
         if self.tcp.slots.at(position as usize).is_some_and(TcpPcb::has_report) {
             self.tcp.ready.add(position);
         }
-        Some(Event::Tcp { pcb: position, report })
+        Some((position, report))
     }
 
     /// Does what a step of the protocol decided. The flow and numbers are those of the segment that led to it.
