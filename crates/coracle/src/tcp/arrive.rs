@@ -44,6 +44,10 @@ impl Conn<'_> {
             return self.reset_arrives(&segment);
         }
         if segment.has(TcpFlags::SYN) {
+            if self.pcb.state == TcpState::SynReceived && self.pcb.flags.has(Flags::PASSIVE) {
+                // [RFC 9293 §3.10.7.4] The peer begins anew; its next SYN finds the listener.
+                return Verdict::Forget;
+            }
             // [RFC 5961 §4.2] Whatever the sequence number: the peer may have restarted, or somebody guesses.
             self.challenge();
             return Verdict::Live;
