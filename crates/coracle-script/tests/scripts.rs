@@ -65,4 +65,4 @@ macro_rules! folders {
     };
 }
 
-folders! { acknowledge icmp pmtu receive tcp udp window }
+folders! { acceptance acknowledge attacks closed_port closing icmp listening opening options pmtu receive tcp time_wait udp window }
