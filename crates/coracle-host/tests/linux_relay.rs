@@ -1,63 +1,30 @@
 //! A bad wire between Linux and the stack: what a lossy network does to UDP, repeatable from a seed.
-//!
-//! The stack's TAP and one end of the relay are ports of a bridge in one namespace; the other end of the relay is the
-//! interface of the Linux peer in another.
 
 mod peer;
 
-use coracle::NetifConfig;
-use coracle_host::relay::{Direction, Relay, RelayHandle, Statistics};
-use coracle_host::testing::or_skip;
-use coracle_host::{Namespace, Tap};
-use peer::{CORACLE, LINUX, Peer, STATION, pattern, stack, tap_namespace};
+use coracle_host::relay::{Direction, Statistics};
+use peer::bad_wire::{self, Network};
+use peer::{CORACLE, LINUX, pattern, stack};
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-struct Network {
-    peer: Peer,
-    linux: Namespace,
-    relay: RelayHandle,
-}
-
 fn network(name: &str, wire: &str, seed: u64) -> Option<Network> {
-    let (linux, far) = tap_namespace(1500)?;
-    let station = STATION.to_string();
-    // A frame with a wrong bit may be an ARP frame, which has no checksum; so both know each other beforehand.
-    linux.ip(&format!("neighbour add {CORACLE} lladdr {station} dev tap0")).unwrap();
-    let bridge = or_skip(Namespace::new())?;
-    bridge.silence().unwrap();
-    bridge.ip("link add br0 type bridge mcast_snooping 0").unwrap();
-    let open = |name: &str| -> Tap {
-        let tap = bridge.open_tap(name).unwrap();
-        bridge.ip(&format!("link set {name} master br0 up")).unwrap();
-        tap
-    };
-    let (ours, near) = (open("tap1"), open("tap2"));
-    bridge.ip("link set br0 up").unwrap();
-    let peer_station = far.hardware_address().unwrap();
-    let relay = Relay::new(far, near, wire.parse().unwrap(), seed).start().unwrap();
-    let peer = Peer::new(name, bridge, ours, NetifConfig::ethernet(STATION), stack(|_, _| {}));
-    let netif = peer.netif;
-    peer.stack(move |stack| stack.netif(netif).unwrap().set_neighbour(LINUX, coracle::MacAddr(peer_station)))
-        .unwrap();
-    Some(Network { peer, linux, relay })
+    bad_wire::network(name, wire, seed, stack(|_, _| {}))
 }
 
-impl Network {
-    fn socket(&self, timeout: Duration) -> UdpSocket {
-        let socket = self.linux.run(|| UdpSocket::bind((LINUX, 0))).unwrap().unwrap();
-        socket.set_read_timeout(Some(timeout)).unwrap();
-        socket.connect((CORACLE, 7)).unwrap();
-        socket
-    }
+fn socket(network: &Network, timeout: Duration) -> UdpSocket {
+    let socket = network.linux.run(|| UdpSocket::bind((LINUX, 0))).unwrap().unwrap();
+    socket.set_read_timeout(Some(timeout)).unwrap();
+    socket.connect((CORACLE, 7)).unwrap();
+    socket
 }
 
 #[test]
 fn an_application_that_tries_again_gets_everything_through() {
     let wire = "loss=10%,delay=1ms,jitter=2ms,duplicate=10%,reorder=10%/4ms,corrupt=5%";
     let Some(network) = network("relay_retry", wire, 7) else { return };
-    let socket = network.socket(Duration::from_millis(15));
+    let socket = socket(&network, Duration::from_millis(15));
     let mut buffer = [0; 2000];
     let mut tries = 0;
     let datagram = |number: usize| {
@@ -103,7 +70,7 @@ fn the_same_seed_has_the_same_fate_for_every_datagram() {
     let run = |name: &str, seed| -> Option<(BTreeSet<u32>, Statistics)> {
         const COUNT: u32 = 300;
         let network = network(name, "loss=15%,duplicate=5%", seed)?;
-        let socket = network.socket(Duration::from_millis(300));
+        let socket = socket(&network, Duration::from_millis(300));
         let mut buffer = [0; 64];
         let mut answered = BTreeSet::new();
         for number in 0..COUNT {
