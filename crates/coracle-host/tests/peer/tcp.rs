@@ -2,7 +2,7 @@
 
 use super::{CORACLE, LINUX, Peer};
 use coracle::{
-    Boxed, Error, Handler, IcmpErrorKind, Pbuf, Refused, Shutdown, Stack, Tcp, TcpHandle, TcpListenerHandle,
+    Boxed, Error, Handler, Pbuf, Refused, Shutdown, Stack, Tcp, TcpHandle, TcpListenerHandle, Trouble,
 };
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -93,7 +93,7 @@ pub enum Event {
     Finished(u64),
     /// Urgent data ends after so many more bytes.
     Urgent(usize),
-    Trouble(IcmpErrorKind),
+    Trouble(Trouble),
     Closed,
     Failed(Error),
 }
@@ -218,7 +218,7 @@ impl Handler<Boxed> for App {
         self.tell(tcp.handle(), Event::Urgent(tcp.urgent_remaining().unwrap()));
     }
 
-    fn trouble(&mut self, tcp: &mut Tcp<'_, Boxed>, what: IcmpErrorKind) {
+    fn trouble(&mut self, tcp: &mut Tcp<'_, Boxed>, what: Trouble) {
         self.tell(tcp.handle(), Event::Trouble(what));
     }
 
