@@ -4,7 +4,7 @@
 //! its own methods in its own folder; this file holds what they share.
 
 use coracle_buf::{Arena, Error, Kind, Layer, Memory, Pbuf, PbufFlags, PbufQueue};
-use coracle_wire::Malformed;
+use coracle_wire::{Malformed, ethernet};
 
 use crate::config::{Config, Limits};
 use crate::counters::{Counters, count};
@@ -218,7 +218,9 @@ impl Engine {
     pub(crate) fn enter(&mut self, entry: Entry, netif: usize, mut packet: Pbuf) -> Option<Event> {
         // Where the IP header is. Headers stay where they are until somebody takes the packet.
         let mut at = 0;
-        if entry != Entry::Offered {
+        if entry == Entry::Frame && self.is_familiar(netif, &mut packet) {
+            at = ethernet::HEADER_LEN;
+        } else if entry != Entry::Offered {
             at = match self.ipv4_input(entry, netif, &mut packet) {
                 Ok(at) => at,
                 Err(turn) => return self.turn_off(turn, entry, netif, packet),

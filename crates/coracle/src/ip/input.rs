@@ -43,46 +43,53 @@ impl RecentSender {
 }
 
 impl Engine {
-    /// Takes a packet up to its protocol, and notes what it says; returns where its header begins. One that is looped
-    /// comes from ourselves: its addresses and checksum are true.
+    /// Whether a frame comes the same way as the last one, all of whose headers were looked at, as nearly all do. It is
+    /// counted and noted then, and goes to its protocol.
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "called once")]
+    pub(crate) fn is_familiar(&mut self, netif: usize, packet: &mut Pbuf) -> bool {
+        let recent = &self.recent_sender;
+        let (Some(interface), Some(frame)) = (self.netifs.at_mut(netif), packet.payload().first_chunk())
+        else {
+            return false;
+        };
+        let total_len = u16::from_be_bytes([frame[16], frame[17]]);
+        let (_, header) = frame.split_at(HEADER_LEN);
+        let same = netif == recent.netif
+            && Pattern::of(frame) == recent.pattern
+            && usize::from(total_len) >= ipv4::HEADER_LEN
+            && HEADER_LEN + usize::from(total_len) <= packet.len()
+            && header.first_chunk().is_some_and(ipv4::checksum_ok)
+            && !packet.flags().intersects(LINK_GROUP)
+            && !self.raw.is_wanted(recent.info.protocol);
+        if !same {
+            return false;
+        }
+        let octets = packet.len() as u64;
+        let end = HEADER_LEN + usize::from(total_len);
+        // Padding goes; what it cannot be taken from is looked at more closely.
+        if end < packet.len() && packet.truncate(end).is_err() {
+            return false;
+        }
+        count!(self.counters.link.received);
+        count!(interface.counters.in_octets, octets);
+        count!(self.counters.ip.received);
+        count!(interface.counters.in_unicast);
+        self.checks = recent.checks;
+        self.current = Some(PacketInfo { total_len, ..recent.info });
+        self.raw.begin();
+        true
+    }
+
+    /// Takes a packet up to its protocol, and notes what it says; returns where its header begins. One that is looped
+    /// comes from ourselves: its addresses and checksum are true.
+    #[inline(never)]
     pub(crate) fn ipv4_input(
         &mut self,
         entry: Entry,
         netif: usize,
         packet: &mut Pbuf,
     ) -> Result<usize, Turn> {
-        if entry != Entry::Frame || netif != self.recent_sender.netif {
-            return self.ipv4_input_new(entry, netif, packet);
-        }
-        // As nearly all packets, it may come the same way as the last one, all of whose headers were looked at.
-        let (Some(interface), Some(frame)) = (self.netifs.at_mut(netif), packet.payload().first_chunk())
-        else {
-            return self.ipv4_input_new(entry, netif, packet);
-        };
-        let (at, total_len) = (HEADER_LEN, usize::from(u16::from_be_bytes([frame[16], frame[17]])));
-        let (_, header) = frame.split_at(HEADER_LEN);
-        let same = Pattern::of(frame) == self.recent_sender.pattern
-            && total_len >= ipv4::HEADER_LEN
-            && total_len + at <= packet.len()
-            && header.first_chunk().is_some_and(ipv4::checksum_ok)
-            && !packet.flags().intersects(LINK_GROUP);
-        if !same {
-            return self.ipv4_input_new(entry, netif, packet);
-        }
-        count!(self.counters.link.received);
-        count!(interface.counters.in_octets, packet.len() as u64);
-        count!(self.counters.ip.received);
-        count!(interface.counters.in_unicast);
-        self.checks = self.recent_sender.checks;
-        self.current = Some(PacketInfo { total_len: total_len as u16, ..self.recent_sender.info });
-        self.ipv4_take(packet, at, total_len)
-    }
-
-    /// Takes a packet of which nothing is known.
-    #[inline(never)]
-    fn ipv4_input_new(&mut self, entry: Entry, netif: usize, packet: &mut Pbuf) -> Result<usize, Turn> {
         let Some((key, interface)) = self.netifs.entry_at_mut(netif) else { return Err(Turn::Dropped) };
         let mut at = 0;
         let mut link_group = false;
@@ -134,7 +141,15 @@ impl Engine {
         if entry == Entry::Frame && at == HEADER_LEN && header_len == ipv4::HEADER_LEN && check {
             self.remember_sender(netif, packet, info);
         }
-        self.ipv4_take(packet, at, total_len)
+        // Padding goes; this fails only when the bytes are shared and no reference is left.
+        if at + total_len < packet.len() && packet.truncate(at + total_len).is_err() {
+            return Err(Turn::Refused(Refused::Memory));
+        }
+        self.raw.begin();
+        if self.raw.is_wanted(info.protocol) {
+            return Err(Turn::Raw { at });
+        }
+        Ok(at)
     }
 
     fn remember_sender(&mut self, netif: usize, packet: &Pbuf, info: PacketInfo) {
@@ -142,21 +157,6 @@ impl Engine {
             let (pattern, checks) = (Pattern::of(frame), self.checks);
             self.recent_sender = RecentSender { netif, pattern, checks, info };
         }
-    }
-
-    /// What is left to do once a packet is known to be for us.
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "a few instructions")]
-    fn ipv4_take(&mut self, packet: &mut Pbuf, at: usize, total_len: usize) -> Result<usize, Turn> {
-        // Padding goes; this fails only when the bytes are shared and no reference is left.
-        if at + total_len < packet.len() && packet.truncate(at + total_len).is_err() {
-            return Err(Turn::Refused(Refused::Memory));
-        }
-        self.raw.begin();
-        if self.current.is_some_and(|info| self.raw.is_wanted(info.protocol)) {
-            return Err(Turn::Raw { at });
-        }
-        Ok(at)
     }
 
     /// Makes the header of a packet contiguous; none when it is malformed.

@@ -85,10 +85,16 @@ impl Engine {
     }
 
     /// A device took everything: connections that waited for that go on. The first frame that is ready then.
+    #[inline]
     pub(crate) fn tcp_refill(&mut self, netif: NetifHandle) -> Option<Pbuf> {
         if self.tcp.output.is_empty() && self.tcp.blocked.is_empty() {
             return None;
         }
+        self.tcp_refill_now(netif)
+    }
+
+    #[inline(never)]
+    fn tcp_refill_now(&mut self, netif: NetifHandle) -> Option<Pbuf> {
         while let Some(position) = self.tcp.blocked.take() {
             self.tcp.output.add(position);
         }
