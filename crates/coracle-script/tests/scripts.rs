@@ -65,4 +65,4 @@ macro_rules! folders {
     };
 }
 
-folders! { acceptance acknowledge attacks closed_port closing headers icmp keep_alive listening opening options pitfalls pmtu receive tcp tcp_errors time_wait timeouts udp urgent window }
+folders! { acceptance acknowledge attacks closed_port closing headers icmp keep_alive listening opening options pitfalls pmtu receive sending tcp tcp_errors time_wait timeouts udp urgent window }

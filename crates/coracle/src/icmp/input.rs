@@ -50,7 +50,7 @@ impl Engine {
                 self.icmp_error_input(info, &packet, kind)
             }
             // Replies are the raw control blocks'. Source quench [RFC 6633 §3], redirects, timestamps and address
-            // masks change nothing [1122-ICMP-1] [1122-ICMP-11] [6633-1].
+            // masks change nothing [1122-ICMP-1] [1122-ICMP-11] [6633-1] [RFC 9293 MUST-55].
             _ => {
                 count!(self.counters.icmp.unhandled);
                 None

@@ -276,7 +276,8 @@ impl Engine {
         None
     }
 
-    /// [1122-IP-4] [1122-UDP-8] Whether an address can be a source on the wire: one host's, not ours, not a loopback address.
+    /// [1122-IP-4] [1122-UDP-8] [RFC 9293 MUST-63] Whether an address can be a source on the wire: one host's, not
+    /// ours, not a loopback address.
     /// A host that asks for its address has none yet, and asks everybody.
     #[inline]
     pub(crate) fn is_source(&self, interface: &Interface, source: Ipv4Addr, cast: Cast) -> bool {

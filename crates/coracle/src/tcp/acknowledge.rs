@@ -18,7 +18,7 @@ impl Conn<'_> {
     pub(super) fn acknowledgment(&mut self, segment: &Segment, options: &TcpOptions) -> Result<(), Verdict> {
         let pcb = &*self.pcb;
         let ack = segment.ack;
-        // [RFC 5961 §5.2] Neither for what was never sent nor from an age long past.
+        // [5961-3] [RFC 9293 MAY-12] Neither for what was never sent nor from an age long past.
         let oldest = pcb.una - pcb.window_max;
         if ack.after(pcb.nxt) || ack.before(oldest) {
             count!(self.counters.bad_acknowledgment);

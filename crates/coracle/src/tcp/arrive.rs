@@ -140,7 +140,8 @@ impl Conn<'_> {
         Err(Verdict::Live)
     }
 
-    /// The second step [RFC 5961 §3.2]: only the very next sequence number resets.
+    /// The second step [5961-1]: only the very next sequence number resets. What text a RST may have is of no use
+    /// [RFC 9293 SHLD-2].
     #[cold]
     fn reset_arrives(&mut self, segment: &Segment) -> Verdict {
         if segment.seq != self.pcb.rcv_nxt {
@@ -163,6 +164,7 @@ impl Conn<'_> {
             return if segment.has(TcpFlags::RST) { Verdict::Live } else { Verdict::Refuse };
         }
         if segment.has(TcpFlags::RST) {
+            // [5961-5]
             return if ack_ok { Verdict::End(Error::Reset) } else { Verdict::Live };
         }
         if !segment.has(TcpFlags::SYN) {
@@ -196,7 +198,7 @@ impl Conn<'_> {
         pcb.state = if pcb.flags.has(Flags::FIN_QUEUED) { TcpState::FinWait1 } else { TcpState::Established };
         pcb.flags.set(Flags::TELL_OPEN);
         pcb.flags.clear(Flags::LONG);
-        // [RFC 7323 §2.2] The window of a segment with SYN is never scaled.
+        // [7323-2] The window of a segment with SYN is never scaled.
         let scale = if segment.has(TcpFlags::SYN) { 0 } else { pcb.send_scale };
         pcb.window = segment.window << scale;
         pcb.window_max = pcb.window;

@@ -20,7 +20,7 @@ pub enum Shutdown {
 }
 
 impl Engine {
-    /// Closes both directions. `Ok(true)`: nothing more will be reported.
+    /// Closes both directions; nothing is read any more [RFC 9293 MAY-1]. `Ok(true)`: nothing more will be reported.
     pub(crate) fn tcp_close(&mut self, key: Key) -> Result<bool, Error> {
         let pcb = self.tcp.get(key).ok_or(Error::Closed)?;
         match pcb.state {

@@ -63,8 +63,8 @@ pub struct TcpConfig {
     pub syn_retries: u8,
     /// How often a SYN|ACK is sent again before the connection is forgotten.
     pub syn_ack_retries: u8,
-    /// How often data is sent again before the connection fails (R2) [RFC 9293 MUST-20]; a user timeout goes before
-    /// it.
+    /// How often data is sent again before the connection fails (R2) [RFC 9293 MUST-20, SHLD-11]; a user timeout goes
+    /// before it.
     pub retries: u8,
     /// The congestion control of new connections.
     pub congestion: &'static dyn CongestionControl,

@@ -22,7 +22,7 @@ pub(super) const DEFAULT_MSS: u16 = 536;
 const LEAST_MSS: u16 = 64;
 /// The bytes of the timestamps option, padded.
 pub(super) const TIMESTAMPS_LEN: u16 = 12;
-/// Timestamps older than 24 days say nothing [RFC 7323 §5.5].
+/// Timestamps older than 24 days say nothing [7323-9].
 const TIMESTAMPS_LIFETIME: Ticks = ((24 * 24 * 3_600 * 1_000_000_u64) >> 10) as Ticks;
 
 /// A connection, borrowed together with what it needs.
@@ -62,7 +62,8 @@ impl Conn<'_> {
         }
     }
 
-    /// Takes what the peer's SYN says: its sequence number and options.
+    /// Takes what the peer's SYN says: its sequence number and options. No other segment's options change what is
+    /// agreed here [7323-3] [2018-1].
     pub(super) fn learn_peer(&mut self, segment: &Segment, options: &TcpOptions) {
         let now = self.ticks();
         let pcb = &mut *self.pcb;
@@ -75,7 +76,7 @@ impl Conn<'_> {
         pcb.peer_mss = options.mss.unwrap_or(DEFAULT_MSS).max(LEAST_MSS);
         match options.window_scale {
             Some(scale) if pcb.flags.has(Flags::SCALING) => pcb.send_scale = scale,
-            // [RFC 7323 §1.3] Both sides scale or neither does.
+            // [7323-1] Both sides scale or neither does.
             _ => {
                 pcb.flags.clear(Flags::SCALING);
                 pcb.receive_scale = 0;
@@ -100,7 +101,7 @@ impl Conn<'_> {
     }
 
     /// The largest segment that may leave [RFC 9293 MUST-16]: what peer and path take, less the options of every
-    /// segment [RFC 6691].
+    /// segment [7323-13].
     pub(super) fn settle_mss(&mut self) {
         let pcb = &mut *self.pcb;
         let options = if pcb.flags.has(Flags::TIMESTAMPS) { TIMESTAMPS_LEN } else { 0 };
@@ -135,7 +136,7 @@ impl Conn<'_> {
         (echo != 0 && age < 1 << 20).then_some(age << 10)
     }
 
-    /// Our clock as the peer sees it.
+    /// Our clock as the peer sees it: it ticks about each millisecond [7323-10].
     #[inline]
     pub(super) fn timestamp(&self) -> u32 {
         self.ticks().wrapping_add(self.pcb.ts_offset)

@@ -1,4 +1,4 @@
-//! Explicit congestion notification [RFC 3168 §6.1]: what is agreed, and what is still to be told.
+//! Explicit congestion notification [RFC 3168 §6.1] [RFC 9293 SHLD-8]: what is agreed, and what is still to be told.
 
 use coracle_wire::tcp::TcpFlags;
 

@@ -62,7 +62,7 @@ impl Engine {
         let mut urgent = 0;
         // What asks for a window, or whether the peer lives, has an old sequence number, and nothing urgent by that.
         if pcb.urgent_sent.after(seq) && pcb.urgent_sent.after(pcb.una) && !syn {
-            // [RFC 9293 MUST-30]
+            // [RFC 9293 MUST-30] Each segment tells of the end, however far it is [MUST-31].
             flags |= TcpFlags::URG;
             urgent = pcb.urgent_sent.since(seq).min(u32::from(u16::MAX)) as u16;
         }
@@ -163,7 +163,8 @@ impl Engine {
         self.tcp_send(&flow, netif, (ttl, tos), header, data)
     }
 
-    /// Puts a segment together and hands it to IP.
+    /// Puts a segment together and hands it to IP, with the type of service of now as it is
+    /// [RFC 9293 SHLD-21, SHLD-22].
     fn tcp_send(
         &mut self,
         flow: &Flow,
@@ -254,8 +255,11 @@ impl Header {
 }
 
 impl super::pcb::TcpPcb {
-    /// What our SYN offers; in an answer, only what the peer offered, too.
+    /// What our SYN offers; in an answer, only what the peer offered, too. The segment size is always told
+    /// [RFC 9293 SHLD-5, MAY-3], is told here alone [MUST-65], and is what the link takes in one piece
+    /// [MUST-67, SHLD-6].
     fn syn_options(&self, now: u32, answer: bool) -> TcpOptions {
+        // [7323-6]
         let echo = if answer { self.ts_recent } else { 0 };
         let times = (now.wrapping_add(self.ts_offset), echo);
         TcpOptions {

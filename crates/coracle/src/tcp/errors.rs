@@ -12,7 +12,8 @@ use crate::engine::Engine;
 use crate::event::{Event, IcmpErrorKind, Trouble};
 
 impl Engine {
-    /// Takes an error about a segment with these ends; `sequence` is the segment's number, if it was quoted.
+    /// Takes an error about a segment with these ends [RFC 9293 MUST-54]; `sequence` is the segment's number, if it was
+    /// quoted.
     pub(crate) fn tcp_icmp_error(
         &mut self,
         local: SocketAddrV4,

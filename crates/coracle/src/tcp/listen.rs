@@ -1,4 +1,5 @@
-//! Listeners: connections that peers open [RFC 9293 §3.10.7.2], the backlog, and SYN cookies.
+//! Listeners: connections that peers open [RFC 9293 §3.10.7.2], the backlog, and SYN cookies. They are kept apart from
+//! connections, so that neither is in the way of the other [RFC 9293 MUST-41, MUST-42].
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 

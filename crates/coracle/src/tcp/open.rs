@@ -29,7 +29,7 @@ impl Engine {
         Ok(key)
     }
 
-    /// Chooses the local address and port; port zero takes a free one. See `Tcp::bind` for the errors.
+    /// Chooses the local address and port [MUST-43]; port zero takes a free one. See `Tcp::bind` for the errors.
     pub(crate) fn tcp_bind(&mut self, key: Key, local: SocketAddrV4) -> Result<(), Error> {
         let pcb = self.tcp.get(key).ok_or(Error::Closed)?;
         if pcb.state != TcpState::Closed {
@@ -75,7 +75,7 @@ impl Engine {
         flow.remote = remote;
         let (path_mss, source) = self.tcp_path(remote, netif)?;
         if flow.local.ip().is_unspecified() {
-            // [RFC 9293 MUST-44]
+            // [RFC 9293 MUST-44, MUST-45] Chosen once.
             flow.local.set_ip(source);
         }
         if flow.local.port() == 0 {

@@ -157,7 +157,8 @@ impl Engine {
 }
 
 impl Conn<'_> {
-    /// Decides what leaves next: what is lost before what is new.
+    /// Decides what leaves next: what is lost before what is new, whatever became of the window since
+    /// [RFC 9293 SHLD-16, MAY-7].
     #[inline]
     fn next(&mut self) -> Next {
         let pcb = &*self.pcb;
@@ -222,7 +223,7 @@ impl Conn<'_> {
             fin = false;
         }
         let mut flags = RecordFlags::default();
-        // [RFC 9293 MUST-61] What empties the queue is pushed, unless more is to follow soon.
+        // [RFC 9293 MUST-61, MUST-60] What empties the queue is pushed, unless more is to follow soon.
         if pcb.unsent.is_empty() && !pcb.flags.has(Flags::MORE) && len > 0 {
             flags = flags.with(RecordFlags::PUSH);
         }
@@ -328,7 +329,8 @@ impl TcpPcb {
         !self.unsent.is_empty() && self.usable() > 0
     }
 
-    /// The sequence numbers that the peer's window has room for; none if it shrank [RFC 9293 SHLD-15, MUST-34].
+    /// The sequence numbers that the peer's window has room for; none if it shrank [RFC 9293 SHLD-15, MUST-34]. That
+    /// one ends in a probe as any closed window does [MUST-35].
     #[inline]
     pub(super) fn usable(&self) -> u32 {
         let edge = self.una + self.window;

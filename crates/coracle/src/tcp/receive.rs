@@ -145,7 +145,7 @@ impl Conn<'_> {
         }
     }
 
-    /// Keeps data that comes before its time [RFC 9293 SHLD-31], and asks for what is missing.
+    /// Keeps data that comes before its time [RFC 9293 SHLD-31], and asks for what is missing at once [MAY-13].
     #[cold]
     fn out_of_order(&mut self, seq: Seq, len: u32, data: Pbuf) {
         self.pcb.flags.set(Flags::ACK_NOW);
@@ -195,8 +195,8 @@ impl Conn<'_> {
         Verdict::Live
     }
 
-    /// [RFC 9293 SHLD-18, SHLD-19] Acknowledges every second full segment at once, and others a little later, so
-    /// that data or a window may go along.
+    /// [RFC 9293 SHLD-18, SHLD-19, MUST-58] Acknowledges every second full segment at once, and others a little later,
+    /// so that data or a window may go along.
     #[inline]
     fn owe_acknowledgment(&mut self, len: u32) {
         let (now, delay) = (self.micros(), self.times.delayed_ack);

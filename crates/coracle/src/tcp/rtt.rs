@@ -1,4 +1,4 @@
-//! Round-trip time and the retransmission timeout [RFC 6298]. All times are microseconds.
+//! Round-trip time and the retransmission timeout [RFC 6298] [RFC 9293 MUST-18]. All times are microseconds.
 
 /// What the timeout is kept between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

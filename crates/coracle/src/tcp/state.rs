@@ -93,7 +93,7 @@ impl Flags {
     pub(crate) const HEARD: Self = Self(1 << 15);
     /// Its local address and port were chosen.
     pub(crate) const BOUND: Self = Self(1 << 16);
-    /// Probes a peer that is silent for long.
+    /// Probes a peer that is silent for long [RFC 9293 MAY-5]; off at first [MUST-25].
     pub(crate) const KEEP_ALIVE: Self = Self(1 << 17);
     /// Shares its local address and port.
     pub(crate) const REUSE: Self = Self(1 << 18);

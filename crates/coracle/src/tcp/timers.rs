@@ -182,7 +182,8 @@ impl Conn<'_> {
         (Verdict::Live, probe)
     }
 
-    /// What a retransmission timeout means for the connection [RFC 9293 §3.8.3].
+    /// What a retransmission timeout means for the connection, or for one that is being opened
+    /// [RFC 9293 §3.8.3, MUST-22].
     fn timeout_verdict(&mut self) -> Verdict {
         count!(self.counters.timeouts);
         // Those since the last progress, not since the last measurement of the round-trip time.

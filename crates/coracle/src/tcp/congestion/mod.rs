@@ -1,4 +1,4 @@
-//! Congestion control: how much may be on the way [RFC 5681].
+//! Congestion control: how much may be on the way [RFC 5681] [RFC 9293 MUST-19].
 //!
 //! An algorithm is a set of functions without state of its own; what it remembers of a connection is in the
 //! connection's [`CongestionWindow`]. It says how large the window is; how lost data is found and paced out again is
