@@ -202,6 +202,15 @@ impl Bitmap {
         self.capacity
     }
 
+    /// Whether so many blocks are free. Looks no further than where it knows, so that plenty is soon found.
+    pub(crate) fn has_free_at_least(&self, wanted: usize) -> bool {
+        let mut found = 0;
+        self.leaves.iter().rev().any(|leaf| {
+            found += leaf.load(Ordering::Relaxed).count_ones() as usize;
+            found >= wanted
+        })
+    }
+
     /// The counters. `used` is exact when nobody claims or releases at the same time.
     pub(crate) fn stats(&self) -> PoolStats {
         let free: usize =

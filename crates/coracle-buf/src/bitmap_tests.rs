@@ -122,3 +122,16 @@ fn threads_never_share_a_block_and_lose_none() {
     let all: BTreeSet<_> = core::iter::from_fn(|| bitmap.claim()).collect();
     assert_eq!(all.len(), size);
 }
+
+#[test]
+fn it_is_known_how_many_are_free_at_least() {
+    for size in sizes() {
+        let bitmap = Bitmap::new(&mut Arena::heap(), size).unwrap();
+        for claimed in 0..size.min(2 * BITS) {
+            let free = size - claimed;
+            let known = [0, free / 2, free, free + 1].map(|wanted| bitmap.has_free_at_least(wanted));
+            assert_eq!(known, [true, true, true, false], "{free} of {size}");
+            assert_eq!(bitmap.claim(), Some(claimed));
+        }
+    }
+}

@@ -362,10 +362,10 @@ impl Memory {
     }
 
     /// Whether few buffers of the pool are left, less than a quarter: they are for what comes in, not for what could
-    /// wait. Looks through the pool, so it is not for hot paths.
+    /// wait. Costs more the fewer there are.
     pub fn pool_is_scarce(&self) -> bool {
-        let PoolStats { capacity, used, .. } = self.core().pool().free.stats();
-        capacity - used < capacity.div_ceil(4)
+        let free = &self.core().pool().free;
+        !free.has_free_at_least(free.capacity().div_ceil(4))
     }
 
     /// Whether there is a reference and a buffer for headers: what it takes to send a piece of something longer.

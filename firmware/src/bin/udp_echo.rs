@@ -18,8 +18,7 @@ static ARENA: StaticArena<{ 14 * 1024 }> = StaticArena::new();
 const MEMORY: MemoryLimits =
     MemoryLimits { pool_buffers: 6, pool_buffer_size: 1_536, small_buffers: 4, references: 4, heap_bytes: 0 };
 
-const LIMITS: Limits =
-    Limits { netifs: 1, udp: 1, neighbours: 8, ..Limits::NONE };
+const LIMITS: Limits = Limits { netifs: 1, udp: 1, neighbours: 8, ..Limits::NONE };
 
 /// However much comes in, what is due and what goes out have their turn.
 const FRAMES_AT_A_TIME: usize = 8;
