@@ -242,8 +242,9 @@ impl Conn<'_> {
         }
         pcb.flags.put(Flags::FIN_SENT, fin || pcb.flags.has(Flags::FIN_SENT));
         pcb.counters.sent = pcb.counters.sent.wrapping_add(len);
-        // What is new moves the timer to a later time only.
-        if !pcb.flags.has(Flags::REXMIT) {
+        // What is new moves the timer to a later time only, but for a second segment: the probe of a single one waits
+        // for the peer's delayed acknowledgment, too [8985-7].
+        if !pcb.flags.has(Flags::REXMIT) || seq.since(pcb.una) <= u32::from(pcb.mss) {
             self.arm_retransmission();
         }
         count!(self.counters.segments_sent);
