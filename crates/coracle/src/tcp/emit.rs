@@ -30,6 +30,8 @@ pub(super) struct Outgoing {
     pub(super) seq: Seq,
     pub(super) flags: TcpFlags,
     pub(super) data: Option<Pbuf>,
+    /// Its data was never sent before.
+    pub(super) fresh: bool,
 }
 
 /// A TCP header with its options.
@@ -56,7 +58,7 @@ impl Engine {
     pub(super) fn tcp_emit(&mut self, position: u32, outgoing: Outgoing) -> Result<(), Error> {
         let now = ticks(self.now);
         let pcb = self.tcp.slots.at_mut(position as usize).ok_or(Error::Closed)?;
-        let Outgoing { seq, mut flags, data } = outgoing;
+        let Outgoing { seq, mut flags, data, fresh } = outgoing;
         let syn = flags.contains(TcpFlags::SYN);
         let window = if syn { pcb.receive_buffer.min(u32::from(u16::MAX)) as u16 } else { pcb.announce() };
         let mut urgent = 0;
@@ -68,8 +70,9 @@ impl Engine {
         }
         let mut ecn_bits = 0;
         if pcb.ecn.is_on() && !syn {
-            let fresh = data.is_some() && seq + data.as_ref().map_or(0, |data| data.len() as u32) == pcb.nxt;
-            let (marks, bits) = if fresh { pcb.ecn.new_data() } else { (pcb.ecn.flags(), 0) };
+            // [3168-1] What is sent again is not marked.
+            let (marks, bits) =
+                if fresh && data.is_some() { pcb.ecn.new_data() } else { (pcb.ecn.flags(), 0) };
             flags |= marks;
             ecn_bits = bits;
         }

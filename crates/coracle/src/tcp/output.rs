@@ -248,7 +248,7 @@ impl Conn<'_> {
             self.arm_retransmission();
         }
         count!(self.counters.segments_sent);
-        Ok(outgoing(seq, flags, copy))
+        Ok(Outgoing { fresh: true, ..outgoing(seq, flags, copy) })
     }
 
     /// A segment in flight is sent again; one that no longer fits the path is cut first.
@@ -280,7 +280,7 @@ impl Conn<'_> {
         } else {
             TcpFlags::empty()
         };
-        Outgoing { seq: self.pcb.una, flags: TcpFlags::SYN | more, data: None }
+        Outgoing { seq: self.pcb.una, flags: TcpFlags::SYN | more, data: None, fresh: true }
     }
 
     /// A segment with an acknowledgment and nothing else; before the connection stands, our SYN again.
@@ -288,12 +288,12 @@ impl Conn<'_> {
         if self.pcb.state == TcpState::SynReceived && self.pcb.una != self.pcb.nxt {
             return self.syn();
         }
-        Outgoing { seq: self.pcb.nxt, flags: TcpFlags::ACK, data: None }
+        Outgoing { seq: self.pcb.nxt, flags: TcpFlags::ACK, data: None, fresh: false }
     }
 
     /// A byte, or an old sequence number, that asks the peer for its window [RFC 9293 MUST-36].
     pub(super) fn probe(&self) -> Outgoing {
-        Outgoing { seq: self.pcb.una - 1, flags: TcpFlags::ACK, data: None }
+        Outgoing { seq: self.pcb.una - 1, flags: TcpFlags::ACK, data: None, fresh: false }
     }
 
     /// Looks after a window that keeps what was written from leaving: nothing else would wake us up.
@@ -368,7 +368,7 @@ fn outgoing(seq: Seq, flags: RecordFlags, data: Option<Pbuf>) -> Outgoing {
     if flags.intersects(RecordFlags::FIN) {
         header |= TcpFlags::FIN;
     }
-    Outgoing { seq, flags: header, data }
+    Outgoing { seq, flags: header, data, fresh: false }
 }
 
 /// Takes up to so many bytes from the front of a queue, without copying them [RFC 9293 SHLD-28].
