@@ -36,7 +36,8 @@ impl Conn<'_> {
         self.update_window(segment);
         let pcb = &*self.pcb;
         let advanced = ack != pcb.una;
-        if !advanced && pcb.loss.is_empty() {
+        // With nothing in flight a report of a duplicate may still tell that a retransmission was needless.
+        if !advanced && pcb.loss.is_empty() && options.sack.is_empty() {
             return Ok(());
         }
         let duplicate = !advanced && segment.span() == 0 && pcb.window == window;
