@@ -31,6 +31,15 @@
 //! Every round is checked, and so are the number of datagrams that the server saw and of frames that crossed the wire
 //! (exactly two per round). Anything else stops the program: a broken exchange has no speed.
 //!
+//! `tcp-bulk`: a stream from client to server over one connection; a round is 1,460 bytes. The server compares every byte
+//! of the warm-up, and the first of each piece later; the stacks check all sums. `…-beside-N` has N more connections that
+//! are idle. `tcp-ping-pong-64`: 64 bytes there and back, every byte compared. `tcp-open-close`: connect, accept, close,
+//! close, and the end of TIME-WAIT. Buffers of 65,535 bytes for all, which is lwIP's window; else each stack's defaults,
+//! which are timestamps and SACK for Coracle and neither for the others. Coracle sends static bytes from where they
+//! lie; lwIP is asked to, but Debian's build copies them; smoltcp's sockets copy. smoltcp and lwIP acknowledge as they are
+//! driven: `Interface::poll` takes all frames that wait before it answers. 100,000 connections are too many for both,
+//! as they look through all for each new one.
+//!
 //! Choices, each in favour of the other side where there was one to make:
 //!
 //! * **Coracle**: default limits and configuration. The wire copies a frame once, into a pool buffer of the receiver's, as
