@@ -67,6 +67,6 @@ macro_rules! folders {
 
 folders! {
     acceptance acknowledge attacks closed_port closing congestion ecn headers icmp keep_alive listening
-    opening options pitfalls pmtu probe receive recovery retransmit sack send sending tcp tcp_errors
+    opening options pitfalls pmtu probe receive recovery retransmit sack send tcp tcp_errors
     time_wait timeouts timestamps udp urgent window
 }
