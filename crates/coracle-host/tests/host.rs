@@ -161,7 +161,7 @@ fn nothing_is_copied_between_device_and_application() {
 fn frames_stay_in_the_device_while_there_is_no_buffer() {
     // Six datagrams for four buffers, and an application that keeps what it gets.
     let Wired { mut host, netif, far, .. } =
-        wired(MemoryLimits { pool_buffers: 4, ..MemoryLimits::default() });
+        wired(MemoryLimits { pool_buffers: 4, heap_bytes: 0, ..MemoryLimits::default() });
     let kept: Arc<Mutex<Vec<(SocketAddr, Pbuf)>>> = Arc::default();
     let keep = Arc::clone(&kept);
     let udp = echo(&mut host, Boxed::datagrams(move |_, from, data| keep.lock().unwrap().push((from, data))));
@@ -197,8 +197,29 @@ fn frames_stay_in_the_device_while_there_is_no_buffer() {
 }
 
 #[test]
+fn the_heap_serves_when_the_pool_is_used_up() {
+    let Wired { mut host, netif, far, .. } =
+        wired(MemoryLimits { pool_buffers: 1, ..MemoryLimits::default() });
+    let kept: Arc<Mutex<Vec<Pbuf>>> = Arc::default();
+    let keep = Arc::clone(&kept);
+    echo(&mut host, Boxed::datagrams(move |_, _, data| keep.lock().unwrap().push(data)));
+    for number in 0..6_u8 {
+        far.send(&datagram(7, &[number; 100])).unwrap();
+    }
+    host.work().unwrap();
+    assert_eq!((host.counters(netif).unwrap().received, host.counters(netif).unwrap().shortages), (6, 0));
+    let stats = host.stack().memory().stats();
+    assert_eq!(stats.pool.used, 1);
+    let each = stats.heap.used / 5;
+    assert!((1..500).contains(&each), "{each} bytes of the heap for each, and not a whole frame's");
+    let kept: Vec<u8> = kept.lock().unwrap().drain(..).map(|data| data.payload()[0]).collect();
+    assert_eq!(kept, [0, 1, 2, 3, 4, 5]);
+    assert!(host.stack().memory().stats().is_unused());
+}
+
+#[test]
 fn a_device_that_goes_while_there_is_no_buffer_is_noticed() {
-    let mut host = host(MemoryLimits { pool_buffers: 0, ..MemoryLimits::default() });
+    let mut host = host(MemoryLimits { pool_buffers: 0, heap_bytes: 0, ..MemoryLimits::default() });
     let (socket, _far, _) = socket(LinkType::Ip);
     let gone = Arc::clone(&socket.gone);
     host.attach(socket, NetifConfig::ip()).unwrap();

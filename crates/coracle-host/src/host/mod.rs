@@ -27,7 +27,9 @@ use std::time::Duration;
 /// What limits a round: as many frames as [`Nic`]s give in a batch of 32, so that a flood from one device starves neither
 /// timers nor other devices. What happens when something is short:
 ///
-/// * no free buffer: frames stay in the device, the shortage is counted, and a millisecond later it is tried again;
+/// * no free buffer in the pool: the heap gives one, so that acknowledgments come in that may free the pool's;
+/// * none in the heap either: frames stay in the device, the shortage is counted, and a millisecond later it is tried
+///   again;
 /// * a full device: frames stay in the stack's queue until there is room;
 /// * a device that refuses a frame (the kernel's side is down): the frame is dropped and counted.
 ///

@@ -132,7 +132,7 @@ impl Port {
         most: usize,
     ) -> io::Result<()> {
         for _ in 0..most {
-            let Ok(mut frame) = stack.memory().alloc(self.layer, self.frame_size, self.kind) else {
+            let Some(mut frame) = self.buffer(stack.memory()) else {
                 self.counters.shortages += u64::from(!self.short);
                 self.short = true;
                 // A device that is gone would end each sleep at once, and nothing is read that would tell.
@@ -154,6 +154,14 @@ impl Port {
             }
         }
         Ok(())
+    }
+
+    /// A buffer for the longest frame. When the pool is used up (by data that peers do not acknowledge, say) the heap
+    /// gives one, and gets back what the frame leaves of it: the acknowledgments that free the pool must come in.
+    #[inline]
+    fn buffer(&self, memory: &Memory) -> Option<Pbuf> {
+        let buffer = memory.alloc(self.layer, self.frame_size, self.kind);
+        buffer.or_else(|_| memory.alloc(self.layer, self.frame_size, Kind::Ram)).ok()
     }
 
     /// Hands the stack's frames to the device, as many as it takes.
