@@ -202,6 +202,10 @@ impl Loss {
         pool.push(By::Turn, &mut self.oldest, id);
         self.pipe += len;
         self.undo_left = self.undo_left.saturating_add(1);
+        if id == self.first && self.phase == Phase::Recovery {
+            // [RFC 6675 §6] What repairs the loss takes a round trip of its own.
+            self.armed_at = now;
+        }
         if self.flags.any(Flags::PROBE_DUE) {
             self.flags.insert(Flags::PROBE_AGAIN);
         }
