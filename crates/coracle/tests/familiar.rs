@@ -220,12 +220,12 @@ fn what_arrives_is_the_same() {
 /// What changes between two frames is seen by the second.
 #[test]
 fn nothing_stale_is_believed() {
+    type Change = fn(&mut Host);
     let mut client = Host::new(1);
     client.meet(SERVER);
     let data = client.data(b"again");
     client.stack.udp(client.udp).unwrap().send_to(data, SocketAddr::from((SERVER, 7))).unwrap();
     let frame = client.sent().unwrap();
-    type Change = fn(&mut Host);
     let changes: [(&str, Change); 5] = [
         ("link down", |host| host.stack.netif(host.netif).unwrap().set_link_up(false).unwrap()),
         ("another station", |host| {
