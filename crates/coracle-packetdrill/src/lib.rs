@@ -2,8 +2,8 @@
 //! of the kernel's.
 //!
 //! packetdrill plays a script through a table of functions: the calls of an application, the packets of a peer, the
-//! clock. The one exported function, [`packetdrill_interface_init`], fills that table. All of it runs in virtual time,
-//! without root. How to use it is in the crate's README.
+//! clock. The one exported function, [`packetdrill_interface_init`], fills that table. All of it runs in virtual time. How
+//! to use it is in the crate's README.
 //!
 //! The work is done by [`coracle_script::sockets`]; this crate is the boundary to C, and what packetdrill's two threads
 //! need: one runs the script and with it the clock, the other makes the calls that the script says block.
