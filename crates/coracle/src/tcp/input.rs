@@ -5,7 +5,7 @@ use core::net::SocketAddrV4;
 use coracle_buf::Pbuf;
 use coracle_wire::checksum::pseudo_v4;
 use coracle_wire::ipv4::protocol;
-use coracle_wire::tcp::{HEADER_LEN, TcpFields, TcpFlags, TcpHeader, TcpOptions};
+use coracle_wire::tcp::{HEADER_LEN, MAX_HEADER_LEN, TcpFields, TcpFlags, TcpHeader, TcpOptions};
 
 use super::arrive::Verdict;
 use super::pcb::ticks;
@@ -28,7 +28,8 @@ impl Engine {
         count!(self.counters.tcp.segments_received);
         let netif = info.netif.0.index as usize;
         let ip_len = usize::from(info.header_len);
-        if packet.payload().len() < ip_len + HEADER_LEN && !self.tcp_pull_up(ip_len, &mut packet) {
+        let first = packet.payload().len();
+        if first < packet.len() && first < ip_len + MAX_HEADER_LEN && !self.tcp_pull_up(ip_len, &mut packet) {
             return self.drop_malformed(netif);
         }
         let bytes = packet.payload().get(ip_len..).unwrap_or_default();
@@ -83,7 +84,7 @@ impl Engine {
             count!(self.counters.tcp.malformed);
             return false;
         }
-        let wanted = packet.len().min(ip_len + coracle_wire::tcp::MAX_HEADER_LEN);
+        let wanted = packet.len().min(ip_len + MAX_HEADER_LEN);
         if packet.pull_up(wanted).is_err() {
             count!(self.counters.ip.memory);
             return false;
