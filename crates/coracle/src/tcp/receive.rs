@@ -224,7 +224,8 @@ struct Text {
 
 impl TcpPcb {
     /// The window for the header of a segment that leaves now [RFC 9293 §3.8.6.2.2]. Its right edge moves on only
-    /// by a worthwhile step [MUST-39], and never back [SHLD-14]: what a scale cannot express is rounded up.
+    /// by a worthwhile step [MUST-39], and never back [SHLD-14]: what a scale cannot express is rounded up,
+    /// until a unit and a segment are lent that way.
     #[inline]
     pub(super) fn announce(&mut self) -> u16 {
         let edge = self.edge_wanted();
@@ -233,7 +234,10 @@ impl TcpPcb {
         }
         let window = self.edge.since(self.rcv_nxt);
         let scale = u32::from(self.receive_scale);
-        let field = window.saturating_add((1 << scale) - 1) >> scale;
+        // What is rounded up is lent: bytes that come one by one must not be lent a unit each, without end.
+        let unit = 1 << scale;
+        let lent_enough = self.edge.after(edge + unit + u32::from(self.rcv_mss));
+        let field = window.saturating_add(if lent_enough { 0 } else { unit - 1 }) >> scale;
         let field = field.min(u32::from(u16::MAX));
         self.edge = self.edge.max(self.rcv_nxt + (field << scale));
         field as u16
