@@ -191,7 +191,7 @@ fn a_call_that_waits_gives_up_at_its_time() {
 /// A write that is larger than the buffer goes on as the peer acknowledges.
 #[test]
 fn a_write_waits_for_room() {
-    let tool = Tool::new("send_buffer=3000,profile=small,send_buffer=3000,initial_window=2,nagle=off");
+    let tool = Tool::new("profile=small,send_buffer=3000,initial_window=2,nagle=off");
     let (fd, next) = accepted(&tool);
     let data = vec![7_u8; 5_000];
     thread::scope(|scope| {
