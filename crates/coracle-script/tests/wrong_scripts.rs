@@ -40,6 +40,7 @@ fn a_packet_that_differs() {
     changed(ECHO, "> udp (200)", "> icmp echo_reply", 6, "protocol");
     changed(ECHO, "> udp (200)", "> [ttl 63] udp (200)", 6, "time-to-live");
     changed(ECHO, "> udp (200)", "> [df] udp (200)", 6, "DF");
+    changed(ECHO, "> udp (200)", "> [badsum] udp (200)", 6, "checksum");
     changed(ECHO, "> udp (200)", "> [ce] udp (200)", 6, "ECN bits");
     changed(ECHO, "> [tos 0x10, ttl 64]", "> [tos 0x14]", 8, "type of service");
     changed(

@@ -76,6 +76,8 @@ pub(crate) struct IpFields {
     pub(crate) flow_label: Option<u32>,
     /// The packet may not be cut on its way.
     pub(crate) dont_fragment: Option<bool>,
+    /// The checksum of the peer's segment is wrong.
+    pub(crate) wrong_checksum: bool,
 }
 
 /// The two ECN bits [RFC 3168 §5].

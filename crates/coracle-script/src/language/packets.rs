@@ -55,6 +55,7 @@ fn ip_fields(cursor: &mut Cursor<'_>, ip: &mut IpFields) -> Result<(), ParseErro
             "ttl" | "hlim" => ip.ttl = Some(cursor.fitting("a time-to-live")?),
             "flowlabel" => ip.flow_label = Some(cursor.fitting("a flow label")?),
             "df" => ip.dont_fragment = Some(true),
+            "badsum" => ip.wrong_checksum = true,
             "nodf" => ip.dont_fragment = Some(false),
             other => return Err(cursor.error(format!("`{other}` is no field of the IP header"))),
         }

@@ -119,7 +119,9 @@ fn zeros(header: Vec<u8>, payload: u32, overhead: usize) -> Result<Vec<u8>, Stri
 /// A segment with absolute numbers; its payload is zeros.
 pub(crate) fn tcp(ends: Ends, fields: IpFields, segment: &Tcp) -> Result<Vec<u8>, String> {
     let bytes = zeros(tcp_header(ends, segment)?, segment.payload, 20)?;
-    Ok(ip(ends, fields, protocol::TCP, &sealed(ends, protocol::TCP, 16, bytes)))
+    let mut sealed = sealed(ends, protocol::TCP, 16, bytes);
+    sealed[16] ^= u8::from(fields.wrong_checksum);
+    Ok(ip(ends, fields, protocol::TCP, &sealed))
 }
 
 fn udp_header(ends: Ends, payload: u32) -> Vec<u8> {

@@ -40,6 +40,8 @@ fn ip_differences(expected: &IpFields, actual: &IpFields) -> Vec<&'static str> {
         (expected.ttl.is_none() || expected.ttl == actual.ttl, "time-to-live"),
         (expected.flow_label.is_none() || expected.flow_label == actual.flow_label, "flow label"),
         (expected.dont_fragment.is_none() || expected.dont_fragment == actual.dont_fragment, "DF"),
+        // What is read has a right one.
+        (!expected.wrong_checksum, "checksum"),
     ] {
         if !fits {
             found.push(name);

@@ -36,6 +36,7 @@ impl Display for IpFields {
         fields.extend(self.ttl.map(|ttl| format!("ttl {ttl}")));
         fields.extend(self.flow_label.map(|label| format!("flowlabel {label:#07x}")));
         fields.extend(self.dont_fragment.map(|set| if set { "df" } else { "nodf" }.to_owned()));
+        fields.extend(self.wrong_checksum.then(|| "badsum".to_owned()));
         if fields.is_empty() { Ok(()) } else { write!(f, "[{}] ", fields.join(", ")) }
     }
 }

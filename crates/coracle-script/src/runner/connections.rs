@@ -197,5 +197,6 @@ fn ip_fields(actual: &Decoded, expected: &IpFields) -> IpFields {
         ttl: expected.ttl.map(|_| actual.ttl),
         flow_label: expected.flow_label.map(|_| actual.flow_label),
         dont_fragment: expected.dont_fragment.map(|_| actual.dont_fragment),
+        wrong_checksum: false,
     }
 }
