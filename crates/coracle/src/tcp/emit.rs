@@ -121,7 +121,13 @@ impl Engine {
     }
 
     /// Answers a segment that belongs to no connection, or to one that does not want it [RFC 9293 §3.10.7.1].
-    pub(super) fn tcp_send_reset(&mut self, flow: &Flow, seq: Seq, ack: Option<Seq>) {
+    pub(super) fn tcp_send_reset(
+        &mut self,
+        flow: &Flow,
+        seq: Seq,
+        ack: Option<Seq>,
+        times: Option<(u32, u32)>,
+    ) {
         let flags = if ack.is_some() { TcpFlags::RST | TcpFlags::ACK } else { TcpFlags::RST };
         let fields = TcpFields {
             source_port: flow.local.port(),
@@ -131,7 +137,7 @@ impl Engine {
             flags,
             ..TcpFields::default()
         };
-        let header = Header::plain(fields, None);
+        let header = Header::plain(fields, times);
         match self.tcp_send(flow, None, (self.config.default_ttl, 0), &header, None) {
             Ok(()) => count!(self.counters.tcp.resets_sent),
             Err(_) => count!(self.counters.tcp.send_failed),

@@ -198,8 +198,8 @@ impl Engine {
             return;
         }
         match cause.ack {
-            Some(ack) => self.tcp_send_reset(&cause.flow, ack, None),
-            None => self.tcp_send_reset(&cause.flow, Seq(0), Some(cause.end)),
+            Some(ack) => self.tcp_send_reset(&cause.flow, ack, None, None),
+            None => self.tcp_send_reset(&cause.flow, Seq(0), Some(cause.end), None),
         }
     }
 }

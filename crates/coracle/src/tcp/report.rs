@@ -4,7 +4,7 @@ use coracle_buf::{Error, Pbuf};
 
 use super::Flow;
 use super::arrive::Verdict;
-use super::pcb::TcpPcb;
+use super::pcb::{TcpPcb, ticks};
 use super::sequence::Seq;
 use super::state::{Flags, TcpState};
 use super::time_wait::Waiting;
@@ -190,7 +190,10 @@ impl Engine {
         let Some(pcb) = self.tcp.slots.at(position as usize) else { return };
         if pcb.state == TcpState::SynReceived || pcb.state.is_synchronized() {
             let (flow, seq, ack) = (pcb.flow, pcb.nxt, pcb.rcv_nxt);
-            self.tcp_send_reset(&flow, seq, Some(ack));
+            // [7323-4] So that it is told from an old one.
+            let clock = ticks(self.now).wrapping_add(pcb.ts_offset);
+            let times = pcb.flags.has(Flags::TIMESTAMPS).then_some((clock, pcb.ts_recent));
+            self.tcp_send_reset(&flow, seq, Some(ack), times);
         }
     }
 
