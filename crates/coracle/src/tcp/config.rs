@@ -44,7 +44,8 @@ pub struct TcpConfig {
     pub ecn: bool,
     /// The retransmission timeout before anything was measured [RFC 6298 §2.1].
     pub initial_rto: Duration,
-    /// The least retransmission timeout [RFC 6298 §2.4].
+    /// The least retransmission timeout [RFC 6298 §2.4]; by so much the timeout is longer than the round-trip time at
+    /// the least, since a peer may delay its acknowledgments.
     pub min_rto: Duration,
     /// The largest retransmission timeout, 60 s or more [RFC 6298 §2.5].
     pub max_rto: Duration,

@@ -98,8 +98,10 @@ impl Rtt {
     #[inline]
     pub(crate) fn reset_backoff(&mut self, limits: RtoLimits) {
         if self.smoothed8 != 0 {
-            // [6298-3]
-            self.rto = limits.clamp((self.smoothed8 >> 3).saturating_add(self.variation4.max(GRANULARITY)));
+            // [6298-3] The least timeout is what comes on top of the average at least: an acknowledgment that the peer
+            // delays must not be missed where round trips hardly vary.
+            let margin = self.variation4.max(GRANULARITY).max(limits.min);
+            self.rto = limits.clamp((self.smoothed8 >> 3).saturating_add(margin));
         }
         self.backoffs = 0;
     }
@@ -187,11 +189,11 @@ mod tests {
 
     /// [6298-3]
     #[test]
-    fn the_timeout_stays_within_its_limits_and_above_the_granularity() {
-        assert_eq!(sampled(&[1_000; 50]).rto(), 200_000);
+    fn the_timeout_is_longer_than_the_average_by_the_least_timeout_at_least() {
+        assert_eq!(sampled(&[1_000; 50]).rto(), 1_000 + LIMITS.min);
         assert_eq!(sampled(&[u32::MAX]).rto(), 60_000_000);
         let steady = sampled(&[1_000_000; 200]);
-        assert_eq!(steady.rto(), 1_000_000 + GRANULARITY);
+        assert_eq!(steady.rto(), 1_000_000 + LIMITS.min);
         // Limits in the wrong order are a strange wish, not a panic.
         let mut strange = Rtt::new(5);
         strange.sample(7, 1, 0, RtoLimits { min: 9, max: 3 });
@@ -211,7 +213,7 @@ mod tests {
         }
         assert_eq!((rtt.backoffs(), rtt.rto()), (255, 60_000_000));
         rtt.sample(100_000, 1, 0, LIMITS);
-        assert_eq!((rtt.backoffs(), rtt.rto()), (0, 100_000 + 4 * 37_500));
+        assert_eq!((rtt.backoffs(), rtt.rto()), (0, 100_000 + LIMITS.min));
     }
 
     /// [6298-8]
@@ -230,7 +232,7 @@ mod tests {
         timed.back_off(LIMITS);
         timed.sample(50_000, 1, 0, LIMITS);
         timed.established(LIMITS);
-        assert_eq!(timed.rto(), 200_000, "a timestamp told the time of the SYN sent again");
+        assert_eq!(timed.rto(), 50_000 + LIMITS.min, "a timestamp told the time of the SYN sent again");
     }
 
     /// [7323-12] A hundred samples a round trip do not wipe out the memory of a jitter within one.

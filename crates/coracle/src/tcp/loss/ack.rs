@@ -55,6 +55,7 @@ impl Loss {
             return AckReport::default();
         }
         self.recover = input.una;
+        self.sought = NONE;
         let mut delivery = Delivery::default();
         self.advance(pool, input, control.rtt.min(), &mut delivery);
         let rtt = self.measure(input, &delivery, &mut control);
@@ -251,6 +252,9 @@ impl Loss {
         let (flight, before) = (self.in_flight(segment), self.rack);
         let mut delivery = Delivery::default();
         let min_rtt = control.rtt.min();
+        if self.sought != NONE && !pool.record(self.sought).end().after(input.ack) {
+            self.sought = NONE;
+        }
         self.advance(pool, input, min_rtt, &mut delivery);
         let duplicate = self.read_blocks(pool, input, segment, min_rtt, &mut delivery);
         self.weigh_blocks(input, segment);

@@ -45,6 +45,8 @@ pub(crate) struct Loss {
     oldest: u32,
     /// Those lost and not sent again, in the order to send them.
     lost: u32,
+    /// Where the last search for a block stopped before it was found; none if it was.
+    sought: u32,
     /// Sequence numbers of those in flight [RFC 6675 §2].
     pipe: u32,
     rack: Rack,
@@ -74,7 +76,7 @@ pub(crate) struct Loss {
     sacked: u16,
 }
 
-const _: () = assert!(size_of::<Loss>() <= 64);
+const _: () = assert!(size_of::<Loss>() <= 68);
 
 impl Loss {
     /// Nothing in flight.
@@ -83,6 +85,7 @@ impl Loss {
             first: NONE,
             oldest: NONE,
             lost: NONE,
+            sought: NONE,
             pipe: 0,
             rack: Rack { sent_at: 0, end: Seq(0), rtt: 0 },
             recover: Seq(0),

@@ -32,7 +32,10 @@ impl Loss {
         self.recover = start.nxt;
         self.flags.remove(Flags::PROBE | Flags::GUARD);
         if reduce {
-            control.algorithm.congested(control.window, sample);
+            // What is selectively acknowledged is not on the way any more: where one recovery follows another, that may
+            // be more than the window, which then would grow by its reduction.
+            let in_flight = sample.in_flight.min(control.window.window);
+            control.algorithm.congested(control.window, &AckSample { in_flight, ..*sample });
             self.begin_pacing(start.flight);
         }
         // A reduction that the network asked for is not undone.
@@ -94,7 +97,8 @@ impl Loss {
             self.flags.remove(Flags::PROBE);
         }
         if repaired && self.phase == Phase::Open {
-            control.algorithm.congested(control.window, sample);
+            let in_flight = sample.in_flight.min(control.window.window);
+            control.algorithm.congested(control.window, &AckSample { in_flight, ..*sample });
             control.algorithm.recovered(control.window, sample);
         }
         repaired

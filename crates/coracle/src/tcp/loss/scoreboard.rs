@@ -11,7 +11,7 @@ use crate::table::NONE;
 use crate::tcp::sequence::Seq;
 
 /// Steps from record to record, or over a run, that the blocks of one acknowledgment may cost to be found. What is
-/// further away is told again by the next one, and nearer then.
+/// further away is told again by the next one, and the search goes on from where it stopped.
 const MAX_STEPS: u32 = 256;
 
 /// A block of sequence numbers, the right one not in it.
@@ -179,13 +179,26 @@ impl Loss {
     }
 
     /// The record that holds a sequence number, or the first of the run that holds it.
-    fn find(&self, pool: &Segments, seq: Seq, search: &mut Search) -> Option<u32> {
+    fn find(&mut self, pool: &Segments, seq: Seq, search: &mut Search) -> Option<u32> {
         let run_begin = |id: u32| if is_sacked(pool, id) { pool.previous(By::Turn, id) } else { id };
+        let before = |id: u32| {
+            if id == self.first { id } else { run_begin(pool.previous(By::Sequence, id)) }
+        };
         let away = |id: u32| (pool.record(id).seq - seq).unsigned_abs();
-        let last = run_begin(pool.previous(By::Sequence, self.first));
-        let mut id = if away(last) < away(self.first) { last } else { self.first };
-        if search.at != NONE && away(search.at) < away(id) {
-            id = search.at;
+        let mut id = self.first;
+        let mut try_from = |near: u32| {
+            if away(near) < away(id) {
+                id = near;
+            }
+        };
+        try_from(run_begin(pool.previous(By::Sequence, self.first)));
+        if search.at != NONE {
+            try_from(search.at);
+            // What came last grows at the end of the run before that, which may be long.
+            try_from(before(search.at));
+        }
+        if self.sought != NONE && !is_sacked(pool, self.sought) {
+            try_from(self.sought);
         }
         loop {
             // Here `id` is not in a run, or the first of one.
@@ -193,7 +206,7 @@ impl Loss {
                 if id == self.first {
                     return None;
                 }
-                run_begin(pool.previous(By::Sequence, id))
+                before(id)
             } else {
                 let end = if is_sacked(pool, id) { run_end(pool, id) } else { id };
                 if seq.before(pool.record(end).end()) {
@@ -204,7 +217,13 @@ impl Loss {
             if next == NONE {
                 return None;
             }
-            search.steps = search.steps.checked_sub(1)?;
+            let Some(left) = search.steps.checked_sub(1) else {
+                // Between two runs there is a record that is in none.
+                self.sought =
+                    if is_sacked(pool, next) { self.after(pool, run_end(pool, next)) } else { next };
+                return None;
+            };
+            search.steps = left;
             id = next;
         }
     }

@@ -120,7 +120,8 @@ impl Loss {
         let una = pool.record(self.first).seq;
         let attempts = self.attempts(pool);
         // [5681-5]
-        control.algorithm.timed_out(control.window, &sample);
+        let in_flight = sample.in_flight.min(control.window.window);
+        control.algorithm.timed_out(control.window, &AckSample { in_flight, ..sample });
         let first = self.phase != Phase::Timeout;
         if first {
             self.begin_undo(una, true);

@@ -46,8 +46,8 @@ pub(crate) struct AckInput<'a> {
     pub(crate) now: u32,
 }
 
-/// By how much [`AckInput::echo`] may be wrong: one tick of a millisecond clock.
-pub(crate) const TIMESTAMP_TICK: u32 = 1_000;
+/// By how much [`AckInput::echo`] may be too long, at the most: one tick of the clock of timestamps.
+pub(crate) const TIMESTAMP_TICK: u32 = 1 << 10;
 
 /// What of the connection an acknowledgment or a timer changes besides.
 pub(crate) struct Control<'a> {

@@ -45,7 +45,7 @@ impl Sender {
     pub(super) fn new(sack: bool) -> Self {
         let mut arena = Arena::heap();
         Self {
-            pool: Segments::new(&mut arena, 300).unwrap(),
+            pool: Segments::new(&mut arena, 3_300).unwrap(),
             loss: Loss::new(),
             window: CongestionWindow::new(MSS as u16, 10),
             rtt: Rtt::new(1_000_000),

@@ -359,3 +359,18 @@ fn the_search_for_a_block_is_bounded() {
     }
     assert!(sender.loss.sacked > 200);
 }
+
+/// A hole as long as a lost burst does not keep blocks behind it from being found: the search goes on with each
+/// acknowledgment.
+#[test]
+fn blocks_behind_a_long_hole_are_found() {
+    let mut sender = measured(3_000);
+    for end in 1..=20 {
+        sender.ack(0, &[(1_500, 1_500 + end)]);
+    }
+    assert_eq!(sender.loss.counts(&sender.pool).sacked, 20);
+    // From then on at once, however long the run has grown.
+    sender.ack(0, &[(1_500, 2_900)]);
+    sender.ack(0, &[(1_500, 2_901)]);
+    assert_eq!(sender.loss.counts(&sender.pool).sacked, 1_401);
+}
