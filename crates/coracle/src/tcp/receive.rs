@@ -202,7 +202,9 @@ impl Conn<'_> {
         let (now, delay) = (self.micros(), self.times.delayed_ack);
         let pcb = &mut *self.pcb;
         pcb.unacknowledged += len;
-        if pcb.unacknowledged >= 2 * u32::from(pcb.rcv_mss) {
+        // A peer that has used up our window waits for the acknowledgment, and for nothing else.
+        let used_up = pcb.edge.since(pcb.rcv_nxt) < u32::from(pcb.rcv_mss);
+        if pcb.unacknowledged >= 2 * u32::from(pcb.rcv_mss) || used_up {
             pcb.flags.set(Flags::ACK_NOW);
         } else if pcb.quick_acks > 0 {
             pcb.quick_acks -= 1;

@@ -275,10 +275,13 @@ impl Conn<'_> {
         let now = self.ticks();
         let pcb = &mut *self.pcb;
         let silent = now.wrapping_sub(pcb.heard_at);
-        if silent < pcb.keep_alive.idle || !pcb.loss.is_empty() || pcb.flags.has(Flags::PERSIST) {
-            let left =
-                pcb.keep_alive.idle.saturating_sub(silent).max(ticks_in(core::time::Duration::from_secs(1)));
-            pcb.long_at = now.wrapping_add(left);
+        if silent < pcb.keep_alive.idle {
+            pcb.long_at = pcb.heard_at.wrapping_add(pcb.keep_alive.idle);
+            return (Verdict::Live, None);
+        }
+        if !pcb.loss.is_empty() || pcb.flags.has(Flags::PERSIST) {
+            // What is outstanding asks the peer already.
+            pcb.long_at = now.wrapping_add(ticks_in(core::time::Duration::from_secs(1)));
             return (Verdict::Live, None);
         }
         if pcb.keep_alive.sent >= pcb.keep_alive.count {
