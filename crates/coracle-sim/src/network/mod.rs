@@ -70,8 +70,9 @@ pub struct SegmentId(usize);
 
 /// Rounds of work at one instant, beyond which something goes round in circles.
 const MOST_ROUNDS: usize = 10_000;
-/// Frames that one stack may have ready at once on one interface: more than its queue and what waited for neighbours.
-const MOST_FRAMES: usize = 4_096;
+/// Frames that one stack may have ready at once on one interface: more than its queue, what waited for neighbours, and
+/// what a large window of TCP lets out.
+const MOST_FRAMES: usize = 16_384;
 
 /// Stacks, and the segments that join them. Every method panics when a stack does what it must not, and says with
 /// which seed.
@@ -83,6 +84,7 @@ pub struct Network<H> {
     segments: Vec<Segment>,
     digest: Digest,
     frames: u64,
+    polls: u64,
     judged: bool,
 }
 
@@ -97,6 +99,7 @@ impl<H> Network<H> {
             segments: Vec::new(),
             digest: Digest::new(),
             frames: 0,
+            polls: 0,
             judged: true,
         }
     }
@@ -114,6 +117,11 @@ impl<H> Network<H> {
     /// Frames that stacks have put on segments so far.
     pub fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// How often stacks were polled so far, because something was due or had been done with them.
+    pub fn polls(&self) -> u64 {
+        self.polls
     }
 
     /// A hash of every frame so far, with its time, segment and sender: runs that are the same have the same.
@@ -305,6 +313,7 @@ impl<H: Handler> Network<H> {
                 continue;
             }
             busy = true;
+            self.polls += 1;
             station.poll(self.now);
             self.transmit(StackId(number));
             if let Some(station) = &mut self.stations[number] {
