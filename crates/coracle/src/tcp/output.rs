@@ -259,11 +259,21 @@ impl Conn<'_> {
         let mss = u32::from(pcb.mss);
         let (seq, flags, data) = {
             let sent = self.segments.record(record);
-            if sent.data.as_ref().is_some_and(|data| data.len() as u32 > mss) {
-                self.segments.split(record, mss)?;
-            }
+            let too_long = sent.data.as_ref().is_some_and(|data| data.len() as u32 > mss);
+            let cut = !too_long || self.segments.split(record, mss).is_ok();
             let sent = self.segments.record(record);
-            (sent.seq, sent.flags, sent.data.clone())
+            match &sent.data {
+                // Without memory to cut it by, a copy of its first bytes goes.
+                Some(data) if !cut => {
+                    let flags = sent.flags.without(RecordFlags::FIN.with(RecordFlags::PUSH));
+                    (
+                        sent.seq,
+                        flags,
+                        Some(copy_of_front(data, mss as usize, self.memory).ok_or(Error::Memory)?),
+                    )
+                }
+                data => (sent.seq, sent.flags, data.clone()),
+            }
         };
         pcb.loss.sent_again(self.segments, record, now);
         count!(self.counters.retransmitted);
@@ -412,14 +422,18 @@ fn cut_joined(queue: &mut PbufQueue, len: usize, memory: &Memory) -> Result<Pbuf
 /// would never leave else, and never free what it holds.
 #[cold]
 fn copy_front(queue: &mut PbufQueue, mut data: Pbuf, len: usize, memory: &Memory) -> Result<Pbuf, Error> {
-    let copied = [len, len.min(SCRAP)].into_iter().find_map(|len| {
-        let mut copy = memory.alloc(Layer::Raw, len, Kind::Ram).ok()?;
-        data.copy_to(0, copy.payload_mut().ok()?);
-        data.advance(len).ok()?;
-        Some(copy)
-    });
+    let copied = copy_of_front(&data, len, memory).filter(|copy| data.advance(copy.len()).is_ok());
     put_back(queue, data);
     copied.ok_or(Error::Memory)
+}
+
+/// A copy of the first bytes of a packet, at least of some.
+fn copy_of_front(data: &Pbuf, len: usize, memory: &Memory) -> Option<Pbuf> {
+    [len, len.min(SCRAP)].into_iter().find_map(|len| {
+        let mut copy = memory.alloc(Layer::Raw, len, Kind::Ram).ok()?;
+        data.copy_to(0, copy.payload_mut().ok()?);
+        Some(copy)
+    })
 }
 
 /// What was taken from the front of a queue goes back there: it is in no other queue, so that this cannot fail.

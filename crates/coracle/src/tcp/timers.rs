@@ -194,8 +194,10 @@ impl Conn<'_> {
             TcpState::SynReceived => self.config.syn_ack_retries,
             _ => self.config.retries,
         };
+        // What cannot even be sent, for lack of memory, does not wait for ever either.
+        let unsent = self.pcb.rtt.backoffs() / 2;
         // [MUST-20]
-        if timeouts >= most {
+        if timeouts.max(unsent) >= most {
             return match self.pcb.state {
                 TcpState::SynReceived if self.pcb.flags.has(Flags::PASSIVE) => Verdict::Forget,
                 TcpState::SynSent | TcpState::SynReceived => Verdict::End(Error::Timeout),
