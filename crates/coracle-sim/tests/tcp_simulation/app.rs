@@ -30,7 +30,8 @@ pub struct Side {
     pub handle: TcpHandle,
     pub plan: SidePlan,
     pub peer: Option<usize>,
-    /// Made of a cookie once more, after the connection that it was for.
+    /// One end was made of a cookie once more, after the connection that it was for: what the other end hears is of
+    /// both.
     pub ghost: bool,
     /// Where in the bytes our stream begins, and the peer's.
     ours: usize,
@@ -399,8 +400,10 @@ impl Handler for App {
         );
         side.opened = true;
         if world.sides[client].peer.is_some() {
+            // The reset of the first was lost, and the cookie holds for the client's next segment, too.
             assert!(*cookies, "{} is accepted twice", world.sides[client].name);
             side.ghost = true;
+            world.sides[client].ghost = true;
         } else {
             world.sides[client].peer = Some(id);
         }
@@ -452,7 +455,7 @@ impl Handler for App {
             side.on_offer = 0;
             side.received += data.len() as u64;
             side.held += data.len();
-            let (received, peer) = (side.received, side.peer);
+            let (received, peer) = (side.received, side.peer.filter(|_| !side.ghost));
             if let Some(peer) = peer {
                 assert!(received <= world.sides[peer].written, "more received than was written");
             }
@@ -473,7 +476,7 @@ impl Handler for App {
             assert_eq!(side.on_offer, 0, "{}: finished before what was refused is taken", side.name);
             side.finished = true;
             let (name, received, whole) = (side.name.clone(), side.received, !side.closed && !side.deaf);
-            if let Some(peer) = side.peer {
+            if let Some(peer) = side.peer.filter(|_| !side.ghost) {
                 let peer = &world.sides[peer];
                 assert!(peer.shut, "{name}: finished, but the peer is not");
                 assert!(
