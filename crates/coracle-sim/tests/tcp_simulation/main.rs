@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use run::{Outcome, run};
 
 /// What a usual run of the tests takes.
-const SHARE: Range<u64> = 0..1_500;
+const SHARE: Range<u64> = 0..2_000;
 
 fn seeds() -> Range<u64> {
     let Ok(chosen) = std::env::var("CORACLE_TCP_SEEDS") else { return SHARE };

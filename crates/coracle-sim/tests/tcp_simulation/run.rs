@@ -186,7 +186,8 @@ impl Run {
         for side in &self.world.borrow().sides {
             let by_wish = side.plan.user_timeout.is_some() || side.plan.keep_alive || side.closed;
             let gave_up = matches!(side.end, Some(End::Error(Error::Timeout | Error::Memory)));
-            assert!(!gave_up || by_wish, "{}: {:?}", side.name, side.end);
+            // A full backlog may keep a connection from opening for as long as it is asked for.
+            assert!(!gave_up || by_wish || !side.opened, "{}: {:?}", side.name, side.end);
         }
     }
 
