@@ -29,6 +29,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A private network namespace. See the [module's page](self).
 #[derive(Debug)]
@@ -143,7 +144,7 @@ impl AsFd for Namespace {
 /// [`Io`](Error::Io) when there are threads already.
 pub fn enter_user_namespace() -> Result<(), Error> {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    sys::unshare_user_and_network().map_err(|error| match error {
+    unshare_when_alone().map_err(|error| match error {
         Errno::INVAL => Error::Io {
             what: "enter a user namespace after threads have started".to_owned(),
             source: error.into(),
@@ -169,6 +170,17 @@ pub fn enter_user_namespace() -> Result<(), Error> {
 /// Those of [`enter_user_namespace`].
 pub fn ensure_root() -> Result<(), Error> {
     if rustix::process::geteuid().is_root() { Ok(()) } else { enter_user_namespace() }
+}
+
+/// The kernel counts a thread for a moment after it was joined, so that it takes a few tries to be alone.
+fn unshare_when_alone() -> Result<(), Errno> {
+    for _ in 0..50 {
+        match sys::unshare_user_and_network() {
+            Err(Errno::INVAL) => std::thread::sleep(Duration::from_millis(2)),
+            result => return result,
+        }
+    }
+    Err(Errno::INVAL)
 }
 
 fn unshare_error(error: Errno) -> Error {
