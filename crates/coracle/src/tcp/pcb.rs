@@ -152,6 +152,10 @@ pub(crate) struct TcpPcb {
     pub(crate) counters: Traffic,
 }
 
+/// What a connection costs on a small device, besides its handler and its places in the tables; it is not to grow.
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(size_of::<TcpPcb>() <= 416);
+
 /// What a connection counts for its own information.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Traffic {
