@@ -204,7 +204,9 @@ impl Conn<'_> {
                 _ => Verdict::Abort(Error::Timeout),
             };
         }
-        if timeouts + 1 == R1 {
+        // Timeouts in a row, fast retransmissions not counted: many of those say that the path is bad, not that it is dead.
+        let in_a_row = self.pcb.rtt.backoffs() + 1;
+        if in_a_row == R1 && timeouts + 1 >= R1 {
             // [SHLD-9]
             self.pcb.trouble = Some(Trouble::Unanswered);
             self.suspect_black_hole();
