@@ -20,6 +20,7 @@ pub fn server_end() -> SocketAddr {
 /// What an application heard of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
+    Asked,
     Accepted,
     Connected,
     Data(usize),
@@ -46,6 +47,10 @@ pub struct Record {
     pub close_when_sent: bool,
     pub close_on_finish: bool,
     pub echo: bool,
+    /// What is decided of a SYN; none: the listener is not to ask.
+    pub admission: Option<Admission>,
+    pub accept_nobody: bool,
+    pub delay_backlog: bool,
 }
 
 pub type Log = Rc<RefCell<Record>>;
@@ -84,8 +89,20 @@ impl App {
 }
 
 impl Handler for App {
+    fn incoming(&mut self, tcp: &mut Tcp<'_, Self>) -> Admission {
+        self.note(Heard::Asked);
+        self.0.borrow_mut().handles.push(tcp.handle());
+        self.0.borrow().admission.expect("only who wants to be asked is")
+    }
+
     fn accept(&mut self, tcp: &mut Tcp<'_, Self>) -> Result<Self, Error> {
         self.note(Heard::Accepted);
+        if self.0.borrow().accept_nobody {
+            return Err(Error::Aborted);
+        }
+        if self.0.borrow().delay_backlog {
+            tcp.backlog_delay().unwrap();
+        }
         self.0.borrow_mut().handles.push(tcp.handle());
         self.pump(tcp);
         Ok(self.clone())
