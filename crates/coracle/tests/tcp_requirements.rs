@@ -76,3 +76,27 @@ fn options_of_ip_are_passed_over() {
     assert_eq!(pair.server.stack.counters().tcp.passive_opens, 1);
     assert!(pair.server.stack.transmit(pair.server.netif).is_some(), "SYN and ACK");
 }
+
+/// lwIP: connections from an address that is no longer ours are over; listeners go along to the new one.
+#[test]
+fn connections_end_with_their_address_and_listeners_move() {
+    let mut pair = Pair::new();
+    let (server, log) = App::new();
+    let listener = pair.listen(server);
+    let (client, client_log) = App::new();
+    pair.connect(client);
+    pair.run(Duration::from_millis(50));
+    let moved = Ipv4Addr::new(192, 0, 2, 7);
+    let netif = pair.server.netif;
+    pair.server.stack.netif(netif).unwrap().set_ipv4(Ipv4Settings::new(moved, 24)).unwrap();
+    pair.run(Duration::from_millis(50));
+    assert_eq!(log.borrow().heard, [Heard::Accepted, Heard::Error(coracle::Error::Aborted)]);
+    let local = pair.server.stack.tcp_listener(listener).unwrap().local().unwrap();
+    assert_eq!(local, (moved, PORT).into());
+
+    pair.client.stack.netif_remove(pair.client.netif).unwrap();
+    pair.client.stack.poll(pair.now);
+    assert_eq!(client_log.borrow().heard.last(), Some(&Heard::Error(coracle::Error::Aborted)));
+    assert_eq!(pair.client.stack.tcp_usage().connections, 0);
+    assert_eq!((memory_used(&pair.client.stack), memory_used(&pair.server.stack)), (0, 0));
+}
