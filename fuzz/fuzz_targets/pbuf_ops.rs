@@ -12,8 +12,13 @@ use libfuzzer_sys::fuzz_target;
 
 static CONSTANT: [u8; 256] = [0xc5; 256];
 
-const LIMITS: MemoryLimits =
-    MemoryLimits { pool_buffers: 12, pool_buffer_size: 96, small_buffers: 4, references: 20, heap_bytes: 4_096 };
+const LIMITS: MemoryLimits = MemoryLimits {
+    pool_buffers: 12,
+    pool_buffer_size: 96,
+    small_buffers: 4,
+    references: 20,
+    heap_bytes: 4_096,
+};
 
 /// Operations of one input, and packets at one time.
 const MOST_STEPS: usize = 300;

@@ -231,7 +231,9 @@ impl Run {
     fn call(&mut self, program: &mut Program<'_>) {
         let which = program.byte();
         let connections: Vec<TcpHandle> = self.rig.stack.tcp_connections().collect();
-        let Some(&connection) = connections.get(usize::from(which) % connections.len().max(1)) else { return };
+        let Some(&connection) = connections.get(usize::from(which) % connections.len().max(1)) else {
+            return;
+        };
         let what = program.byte();
         let bytes = [what; 1_200];
         let Ok(mut tcp) = self.rig.stack.tcp(connection) else { return };
@@ -244,7 +246,9 @@ impl Run {
             3 => tcp.write_urgent(&bytes[..1]).unwrap_or_default(),
             4 => tcp.close().unwrap_or_default(),
             5 => drop(tcp.abort().unwrap_or_default()),
-            6 => tcp.shutdown(if amount & 1 == 0 { Shutdown::Send } else { Shutdown::Receive }).unwrap_or_default(),
+            6 => tcp
+                .shutdown(if amount & 1 == 0 { Shutdown::Send } else { Shutdown::Receive })
+                .unwrap_or_default(),
             7 => tcp.set_keep_alive(true).unwrap_or_default(),
             8 => tcp.set_user_timeout(Some(Duration::from_millis(amount as u64))).unwrap_or_default(),
             _ => tcp.set_nagle(amount & 1 == 0).unwrap_or_default(),
