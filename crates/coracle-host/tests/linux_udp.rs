@@ -135,7 +135,9 @@ fn a_hundred_thousand_datagrams_there_and_back_and_none_lost() {
     let mut answer = [0; 2000];
     let (mut sent, mut received) = (0, 0);
     while received < COUNT {
-        while sent < COUNT && sent - received < WINDOW {
+        // The first goes alone: what the kernel keeps for an unknown neighbour leaves in no certain order.
+        let window = if received == 0 { 1 } else { WINDOW };
+        while sent < COUNT && sent - received < window {
             socket.send(&datagram(sent)).unwrap();
             sent += 1;
         }
