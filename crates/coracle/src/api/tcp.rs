@@ -11,7 +11,7 @@ use crate::error::{Error, Rejected};
 use crate::netif::NetifHandle;
 use crate::table::Key;
 use crate::tcp::{
-    CongestionControl, Flags, How, Shutdown, TcpInfo, TcpPcb, TcpState, TcpUsage, ticks, ticks_in,
+    CongestionControl, Flags, How, KeepAlive, Shutdown, TcpInfo, TcpPcb, TcpState, TcpUsage, ticks, ticks_in,
 };
 
 /// Names a TCP connection. Once that is over the name finds nothing, never another connection.
@@ -421,14 +421,8 @@ impl<'a, H> Tcp<'a, H> {
         interval: Duration,
         count: u8,
     ) -> Result<(), Error> {
-        if idle.is_zero() || interval.is_zero() || count < 2 {
-            return Err(Error::Value);
-        }
-        self.change(|pcb| {
-            pcb.keep_alive.idle = ticks_in(idle);
-            pcb.keep_alive.interval = ticks_in(interval);
-            pcb.keep_alive.count = count;
-        })?;
+        let times = KeepAlive::of(idle, interval, count)?;
+        self.change(|pcb| pcb.keep_alive.change(times))?;
         self.stack.engine.tcp_keep_alive_changed(self.handle.0);
         Ok(())
     }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::Stack;
 use crate::error::Error;
 use crate::table::Key;
-use crate::tcp::{Flags, Listener, ticks_in};
+use crate::tcp::{Flags, KeepAlive, Listener};
 
 /// Names a TCP listener. Once that is closed the name finds nothing, never another listener.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -169,13 +169,7 @@ impl<H> TcpListener<'_, H> {
         interval: Duration,
         count: u8,
     ) -> Result<(), Error> {
-        if idle.is_zero() || interval.is_zero() || count < 2 {
-            return Err(Error::Value);
-        }
-        self.change(|listener| {
-            listener.keep_alive.idle = ticks_in(idle);
-            listener.keep_alive.interval = ticks_in(interval);
-            listener.keep_alive.count = count;
-        })
+        let times = KeepAlive::of(idle, interval, count)?;
+        self.change(|listener| listener.keep_alive.change(times))
     }
 }

@@ -47,7 +47,7 @@ pub use congestion::{AckSample, CUBIC, CongestionControl, CongestionWindow, Cubi
 pub(crate) use flow::Flow;
 pub use info::{TcpInfo, TcpUsage};
 pub(crate) use listen::Listener;
-pub(crate) use pcb::TcpPcb;
+pub(crate) use pcb::{KeepAlive, TcpPcb};
 pub(crate) use pcb::{ticks, ticks_in};
 pub(crate) use ports::Ports;
 pub(crate) use report::Report;

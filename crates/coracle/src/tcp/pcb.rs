@@ -1,5 +1,7 @@
 //! The control block of a connection.
 
+use core::time::Duration;
+
 use coracle_buf::{Error, Pbuf, PbufQueue};
 
 use super::challenge::ChallengeCount;
@@ -27,7 +29,7 @@ pub(crate) fn ticks(now: Instant) -> Ticks {
 }
 
 /// A duration in ticks, rounded up so that no timer is early; at least one.
-pub(crate) fn ticks_in(time: core::time::Duration) -> Ticks {
+pub(crate) fn ticks_in(time: Duration) -> Ticks {
     let ticks = time.as_micros().div_ceil(1 << 10);
     u32::try_from(ticks).unwrap_or(i32::MAX as u32).clamp(1, i32::MAX as u32)
 }
@@ -50,6 +52,20 @@ impl KeepAlive {
             count: config.keep_alive_count,
             sent: 0,
         }
+    }
+
+    /// Times that an application chose: [`Error::Value`] for zeros, and for one probe, which says nothing when it is
+    /// not answered [MUST-29].
+    pub(crate) fn of(idle: Duration, interval: Duration, count: u8) -> Result<Self, Error> {
+        if idle.is_zero() || interval.is_zero() || count < 2 {
+            return Err(Error::Value);
+        }
+        Ok(Self { idle: ticks_in(idle), interval: ticks_in(interval), count, sent: 0 })
+    }
+
+    /// Goes by other times from now on; what was sent already counts.
+    pub(crate) fn change(&mut self, times: Self) {
+        *self = Self { sent: self.sent, ..times };
     }
 }
 
