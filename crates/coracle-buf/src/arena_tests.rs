@@ -1,6 +1,7 @@
 //! Tests of arenas and tables.
 
 use super::*;
+use crate::StaticArena;
 use std::rc::Rc;
 
 #[test]

@@ -12,8 +12,7 @@
 //! bit itself. So no free block is lost. There is no ABA problem, since a word is the whole truth about its
 //! blocks.
 
-use portable_atomic::{AtomicU32, AtomicUsize, Ordering};
-
+use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 use crate::{Arena, Error, PoolStats, Table};
 
 const BITS: usize = usize::BITS as usize;

@@ -34,20 +34,31 @@ mod bitmap;
 mod error;
 mod heap;
 mod kind;
+mod mailbox;
 mod memory;
 mod pbuf;
 mod pool;
 mod queue;
 mod segment;
+#[cfg(not(loom))]
+mod static_arena;
+mod sync;
 mod table;
+mod wake;
+mod work;
 
-pub use arena::{Arena, StaticArena};
+pub use arena::Arena;
 pub use error::Error;
 pub use heap::HeapBuf;
 pub use kind::{Kind, Layer, PbufFlags};
+pub use mailbox::Mailbox;
 pub use memory::{Memory, MemoryLimits, MemoryStats};
 pub use pbuf::{Comparison, Pbuf, Segments};
 pub use pool::{Pool, PoolBox, PoolStats};
 pub use queue::{Iter, PbufQueue};
 pub use segment::Segment;
+#[cfg(not(loom))]
+pub use static_arena::StaticArena;
 pub use table::Table;
+pub use wake::{Event, Wake, waker};
+pub use work::{WORK_BYTES, Work};

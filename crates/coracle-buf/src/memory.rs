@@ -3,7 +3,6 @@
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
-use portable_atomic::AtomicU32;
 
 use crate::arena::Region;
 use crate::bitmap::Bitmap;
@@ -13,6 +12,7 @@ use crate::segment::{
     Block, MAX_LEN, ORIGIN_HEAP, ORIGIN_POOL, ORIGIN_REFERENCES, ORIGIN_SMALL, POOLS, READ_ONLY, Release,
     Seg, Segment, View,
 };
+use crate::sync::AtomicU32;
 use crate::{Arena, Error, HeapBuf, Kind, Layer, Pbuf, PbufFlags, PoolStats};
 
 /// Bytes of a block in front of its bytes.

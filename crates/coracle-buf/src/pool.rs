@@ -6,10 +6,10 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
-use portable_atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::arena::Region;
 use crate::bitmap::Bitmap;
+use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 use crate::{Arena, Error};
 
 /// The counters of a pool, in blocks (those of the heap: in bytes).
@@ -34,7 +34,7 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    pub(crate) const fn one(pinned: bool) -> Self {
+    pub(crate) fn one(pinned: bool) -> Self {
         Self { count: AtomicUsize::new(1), pinned: AtomicBool::new(pinned) }
     }
 

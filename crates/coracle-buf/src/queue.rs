@@ -2,9 +2,9 @@
 
 use core::fmt;
 use core::ptr::NonNull;
-use portable_atomic::Ordering;
 
 use crate::segment::{MAX_LEN, Seg, Segment};
+use crate::sync::Ordering;
 use crate::{Error, Pbuf};
 
 /// A queue of packets: first in, first out, without memory of its own.

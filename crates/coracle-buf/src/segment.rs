@@ -17,13 +17,11 @@
 //! (*writable*). Counts are decremented with release and found to be one with acquire ordering, so that what
 //! others did comes before what the last one does.
 
-use core::marker::PhantomData;
-use core::mem::offset_of;
-use core::ptr::{self, NonNull};
-use portable_atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering, fence};
-
 use crate::memory::Core;
+use crate::sync::{AtomicU8, AtomicU16, AtomicU32, Ordering, fence};
 use crate::{Error, Kind, Pbuf, PbufFlags};
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
 
 /// The greatest length of a buffer; half of what a length holds, so that adding headers never overflows one.
 pub(crate) const MAX_LEN: usize = i32::MAX as usize;
@@ -99,9 +97,11 @@ pub(crate) struct Block {
 
 // Blocks of the heap leave their bytes behind as somebody's payload, so that there must be no padding, which
 // is uninitialised.
+#[cfg(not(loom))]
 const _: () = {
     let pointer = size_of::<usize>();
-    assert!(offset_of!(Segment, tot_len) == 2 * pointer && offset_of!(Segment, refs) == 2 * pointer + 10);
+    assert!(core::mem::offset_of!(Segment, tot_len) == 2 * pointer);
+    assert!(core::mem::offset_of!(Segment, refs) == 2 * pointer + 10);
     assert!(size_of::<Segment>() == 4 * pointer + 16 && size_of::<Block>() == 6 * pointer + 32);
 };
 

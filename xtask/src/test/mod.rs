@@ -3,6 +3,7 @@
 mod bare_metal;
 mod fuzz;
 mod miri;
+mod models;
 mod source;
 mod table;
 mod tests;
@@ -31,6 +32,7 @@ const STEPS: &[Step] = &[
     step("no_std", "the core crates build for bare metal without an allocator", bare_metal::build),
     step("size", "the bare-metal images fit into the flash that they may have", || size::run(0)),
     step("miri", "no undefined behaviour in the memory crate's tests", miri::run),
+    step("models", "queues and counts under every order of threads", models::run),
     step("fuzz", "every fuzz target: its corpus, then new inputs for a while", fuzz::run),
     step("budgets", "instructions counted against the budgets", budgets),
     step("doctests", "the examples in the documentation run", tests::examples),

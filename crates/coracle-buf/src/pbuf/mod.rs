@@ -6,9 +6,9 @@ mod header;
 
 use core::fmt;
 use core::ptr::NonNull;
-use portable_atomic::Ordering;
 
 use crate::segment::{Seg, Segment, drop_handle};
+use crate::sync::Ordering;
 use crate::{Error, Kind, Memory, PbufFlags};
 
 pub use data::Comparison;
