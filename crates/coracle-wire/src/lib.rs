@@ -39,6 +39,7 @@ pub mod icmpv4;
 pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
+pub mod ndp;
 pub mod ntp;
 pub mod tcp;
 pub mod udp;

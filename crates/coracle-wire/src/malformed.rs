@@ -17,6 +17,8 @@ pub enum Malformed {
     Type,
     /// An option whose length or content is impossible.
     Option,
+    /// An address that cannot be meant where it stands.
+    Address,
 }
 
 impl fmt::Display for Malformed {
@@ -27,6 +29,7 @@ impl fmt::Display for Malformed {
             Self::Version => "wrong version number",
             Self::Type => "type field of another format",
             Self::Option => "impossible option",
+            Self::Address => "impossible address",
         })
     }
 }
