@@ -378,6 +378,15 @@ impl Memory {
         core.free_references.has_free() && headers()
     }
 
+    /// Whether there are references and small buffers for headers left to send so many pieces of something longer.
+    #[inline]
+    pub fn can_send_pieces(&self, count: usize) -> bool {
+        let core = self.core();
+        // One more, to cut the pieces off by.
+        core.free_references.has_free_at_least(count + 1)
+            && core.pools[usize::from(ORIGIN_SMALL)].free.has_free_at_least(count)
+    }
+
     /// Bytes of payload and header room in one buffer of the pool.
     pub fn pool_buffer_size(&self) -> usize {
         self.core().pool().size

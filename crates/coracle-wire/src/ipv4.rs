@@ -9,7 +9,7 @@ use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::Malformed;
-use crate::checksum::Sum;
+use crate::checksum::{Sum, update};
 use crate::malformed::prefix;
 
 pub use options::{Ipv4Option, Options, ROUTER_ALERT, Route};
@@ -314,6 +314,14 @@ impl Ipv4Fields {
 #[inline]
 pub fn write_header(into: &mut [u8; HEADER_LEN], fields: &Ipv4Fields) {
     *into = zerocopy::transmute!(fields.header());
+}
+
+/// Gives a header another identification, and brings its checksum up to date.
+#[inline]
+pub fn renumber(header: &mut [u8; HEADER_LEN], identification: u16) {
+    let header: &mut Ipv4Header = zerocopy::transmute_mut!(header);
+    header.checksum = update(header.checksum.get(), header.identification.get(), identification).into();
+    header.identification = identification.into();
 }
 
 /// Fills in a header with options, padded with zeros to a multiple of four bytes, checksum included. Returns its length.

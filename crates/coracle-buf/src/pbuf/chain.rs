@@ -12,11 +12,27 @@ impl Pbuf {
     /// Gives `tail` back with [`Error::Memory`] if segments of this packet are shared and no references are
     /// left, or with [`Error::Value`] if the packet would have more than 2,147,483,647 bytes. Nothing is
     /// changed then.
+    #[inline]
     pub fn cat(&mut self, tail: Self) -> Result<(), (Error, Self)> {
         let more = tail.len();
         if more > MAX_LEN.saturating_sub(self.len()) {
             return Err((Error::Value, tail));
         }
+        let head = self.head();
+        if head.next().is_none() && head.exclusive() {
+            // SAFETY: borrowed mutably, exclusive, and the only segment; see below.
+            unsafe {
+                head.set_len(head.len(), head.len() + more);
+                head.replace_next(Some(tail));
+            }
+            return Ok(());
+        }
+        self.cat_chain(tail)
+    }
+
+    /// `cat` behind several segments, or a shared one.
+    fn cat_chain(&mut self, tail: Self) -> Result<(), (Error, Self)> {
+        let more = tail.len();
         if let Err(error) = self.unshare(usize::MAX) {
             return Err((error, tail));
         }

@@ -4,7 +4,7 @@
 pub(super) type Word = u64;
 
 /// How many bytes are summed between two branches.
-const BLOCK: usize = 128;
+const BLOCK: usize = 256;
 
 /// How many bytes of a block are summed in one run of carries. The runs of a block are independent of each other, so that
 /// a processor that executes out of order has several in hand at once: one long run would go at one word in a cycle.
@@ -14,6 +14,7 @@ const RUN: usize = BLOCK / 4;
 pub(super) fn add_bytes(sum: Word, bytes: &[u8]) -> Word {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let sum = if blocks.is_empty() { sum } else { add_blocks(sum, blocks) };
+    let (sum, rest) = add_part::<128>(sum, rest);
     let (sum, rest) = add_part::<64>(sum, rest);
     let (sum, rest) = add_part::<32>(sum, rest);
     let (sum, rest) = add_part::<16>(sum, rest);

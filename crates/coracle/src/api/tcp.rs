@@ -386,7 +386,7 @@ impl<'a, H> Tcp<'a, H> {
     /// What there is to know of it.
     pub fn info(&self) -> Result<TcpInfo, Error> {
         let pcb = self.pcb()?;
-        let counts = pcb.loss.counts(&self.stack.engine.tcp.segments);
+        let counts = pcb.loss.counts(&self.stack.engine.tcp.segments, pcb.mss);
         Ok(TcpInfo::of(pcb, counts, self.stack.engine.now))
     }
 

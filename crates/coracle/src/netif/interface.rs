@@ -151,6 +151,12 @@ impl Interface {
         self.queue.len() < self.queue_limit
     }
 
+    /// How many more frames it takes.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.queue_limit.saturating_sub(self.queue.len())
+    }
+
     /// Queues a frame for the device.
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "every packet that leaves goes through here")]

@@ -110,7 +110,7 @@ impl Conn<'_> {
     #[inline]
     pub(super) fn arm_retransmission(&mut self) {
         let pcb = &mut *self.pcb;
-        match pcb.loss.deadline(self.segments, &pcb.rtt) {
+        match pcb.loss.deadline(self.segments, &pcb.rtt, pcb.congestion.segment) {
             Some(timer) => {
                 pcb.rexmit_at = timer.at;
                 if pcb.user_timeout > 0 {

@@ -86,6 +86,12 @@ impl Ecn {
         }
     }
 
+    /// Whether the next new data says that the window was reduced.
+    #[inline]
+    pub(crate) fn has_to_tell(self) -> bool {
+        self.0 & TELL != 0
+    }
+
     /// Flags for any segment after the handshake.
     #[inline]
     pub(crate) fn flags(self) -> TcpFlags {

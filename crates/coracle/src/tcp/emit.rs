@@ -22,13 +22,30 @@ use crate::netif::Checksums;
 /// The bytes of the timestamps option, padded.
 const TIMESTAMPS_LEN: usize = coracle_wire::tcp::TIMESTAMPS_LEN;
 
+/// The bytes of the headers of IP and TCP, without options.
+const HEADERS: u16 = (coracle_wire::ipv4::HEADER_LEN + HEADER_LEN) as u16;
+
 /// The bytes of the option for one block of selectively acknowledged data, padded; each further block takes 8.
 const BLOCK_LEN: usize = 12;
+
+/// The room that there is for segments.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    /// Frames that the device takes.
+    pub(super) frames: usize,
+    /// The way to the peer is known up to the next station, so that several segments may leave at once.
+    pub(super) straight: bool,
+}
+
+impl Room {
+    const ONE: Self = Self { frames: 1, straight: false };
+}
 
 /// A segment that is to leave.
 pub(super) struct Outgoing {
     pub(super) seq: Seq,
     pub(super) flags: TcpFlags,
+    /// Of more than a full segment if it is a train ([`Conn::train`](super::conn::Conn::train)).
     pub(super) data: Option<Pbuf>,
     /// Its data was never sent before.
     pub(super) fresh: bool,
@@ -41,16 +58,23 @@ struct Header {
 }
 
 impl Engine {
-    /// Whether the device takes another segment of a connection. Where there is no way to the peer, there is no
-    /// device to wait for either.
+    /// What the device takes of a connection's segments. Where there is no way to the peer, there is no device to wait
+    /// for either.
     #[inline]
-    pub(super) fn tcp_has_room(&mut self, position: u32) -> bool {
-        let Some(pcb) = self.tcp.slots.at(position as usize) else { return true };
-        let (remote, netif) = (*pcb.flow.remote.ip(), pcb.netif);
+    pub(super) fn tcp_room(&mut self, position: u32) -> Room {
+        let Some(pcb) = self.tcp.slots.at(position as usize) else { return Room::ONE };
+        let (remote, netif, path) = (*pcb.flow.remote.ip(), pcb.netif, pcb.path_mss);
         match self.ipv4_route(remote, netif) {
-            Ok(&Hop { local: true, .. }) => self.looped.len() < self.config.backlog,
-            Ok(&Hop { netif, .. }) => self.netifs.at(netif).is_none_or(crate::netif::Interface::has_room),
-            Err(_) => true,
+            Ok(&Hop { local: true, .. }) => {
+                Room { frames: self.config.backlog.saturating_sub(self.looped.len()), straight: false }
+            }
+            Ok(&Hop { netif, checksums, mtu, .. }) => Room {
+                frames: self.netifs.at(netif).map_or(1, crate::netif::Interface::room),
+                straight: self.neighbours.is_settled()
+                    && checksums.contains(Checksums::GENERATE_TCP)
+                    && mtu >= path.saturating_add(HEADERS),
+            },
+            Err(_) => Room::ONE,
         }
     }
 
@@ -100,7 +124,9 @@ impl Engine {
             let times = (now.wrapping_add(pcb.ts_offset), pcb.ts_recent);
             let times = pcb.flags.has(Flags::TIMESTAMPS).then_some(times);
             fields.header_len += if times.is_some() { TIMESTAMPS_LEN } else { 0 };
-            if let Err(data) = self.tcp_depart(position, &fields, tos, times, data) {
+            if let Some(train) = data.as_ref().filter(|data| data.len() > usize::from(pcb.mss)) {
+                self.tcp_depart_train(position, &fields, tos, times, train)?;
+            } else if let Err(data) = self.tcp_depart(position, &fields, tos, times, data) {
                 self.tcp_send_of(position, tos, &Header::plain(fields, times), data)?;
             }
         } else {
@@ -227,8 +253,7 @@ impl Engine {
         if !hop.has_source() {
             return Err(Error::Route);
         }
-        let headers = (coracle_wire::ipv4::HEADER_LEN + HEADER_LEN) as u16;
-        Ok((hop.mtu.saturating_sub(headers).min(most), hop.source))
+        Ok((hop.mtu.saturating_sub(HEADERS).min(most), hop.source))
     }
 }
 

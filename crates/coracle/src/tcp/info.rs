@@ -114,7 +114,7 @@ impl TcpInfo {
             send_window: pcb.window,
             receive_window: pcb.edge.since(pcb.rcv_nxt),
             in_flight: pcb.loss.pipe(),
-            unacknowledged: counts.records,
+            unacknowledged: counts.segments,
             lost: counts.lost,
             sacked: counts.sacked,
             retransmitted: counts.retransmitted,

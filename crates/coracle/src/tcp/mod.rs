@@ -36,6 +36,7 @@ mod sequence;
 mod state;
 mod time_wait;
 mod timers;
+mod train;
 mod victims;
 mod write;
 

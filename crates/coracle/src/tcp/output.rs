@@ -107,14 +107,17 @@ impl Engine {
         if self.tcp.slots.at(position as usize).is_some_and(|pcb| pcb.flags.has(Flags::PATH_LOWERED)) {
             self.tcp_path_age(position);
         }
-        let room = self.tcp_has_room(position);
+        let room = self.tcp_room(position);
         let mut conn = self.tcp_conn(position).ok_or(Stop::Done)?;
         let next = conn.next();
         let outgoing = match next {
             Next::Nothing if !conn.pcb.flags.has(Flags::ACK_NOW) => return Err(Stop::Done),
-            _ if !room => return Err(Stop::Device),
+            _ if room.frames == 0 => return Err(Stop::Device),
             Next::Again(record) => conn.again(record).map_err(|_| Stop::Memory)?,
-            Next::New { len, fin } => conn.fresh(len, fin).map_err(|_| Stop::Memory)?,
+            Next::New { len, fin } => {
+                let len = if room.straight && !fin { conn.train(len, room.frames) } else { len };
+                conn.fresh(len, fin).map_err(|_| Stop::Memory)?
+            }
             Next::Nothing => conn.acknowledgment_only(),
         };
         // What does not get out is missed like what the network loses, and sent again.
@@ -247,7 +250,8 @@ impl Conn<'_> {
         if !pcb.flags.has(Flags::REXMIT) || seq.since(pcb.una) <= u32::from(pcb.mss) {
             self.arm_retransmission();
         }
-        count!(self.counters.segments_sent);
+        let mss = u32::from(self.pcb.mss);
+        count!(self.counters.segments_sent, if len <= mss { 1 } else { len.div_ceil(mss) });
         Ok(Outgoing { fresh: true, ..outgoing(seq, flags, copy) })
     }
 

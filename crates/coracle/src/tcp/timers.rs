@@ -151,7 +151,7 @@ impl Conn<'_> {
             return (Verdict::Abort(Error::Timeout), None);
         }
         let pcb = &mut *self.pcb;
-        let timer = pcb.loss.deadline(self.segments, &pcb.rtt);
+        let timer = pcb.loss.deadline(self.segments, &pcb.rtt, pcb.congestion.segment);
         let Some(timer) = timer.filter(|timer| !time_before(now, timer.at)) else {
             self.arm_retransmission();
             return (Verdict::Live, None);
@@ -230,7 +230,15 @@ impl Conn<'_> {
         }
         // [RFC 8985 §7.3] New data is a better probe than old data.
         let last = self.pcb.loss.last(self.segments)?;
-        self.again(last).ok()
+        let segment = self.last_segment_of(last);
+        self.again(segment).ok()
+    }
+
+    /// The last segment of a record that has several.
+    fn last_segment_of(&mut self, record: u32) -> u32 {
+        let (len, mss) = (self.segments.record(record).len, u32::from(self.pcb.mss));
+        let before = len.saturating_sub(1) / mss * mss;
+        if before == 0 { record } else { self.segments.split(record, before).unwrap_or(record) }
     }
 
     /// The peer's window keeps what was written from leaving for so long that it is asked again

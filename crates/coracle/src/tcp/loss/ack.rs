@@ -24,10 +24,19 @@ pub(super) struct Delivery {
     pub(super) original: bool,
     /// Whether something arrived that was sent before the last timeout, and never again.
     pub(super) untouched: bool,
-    /// Records that are gone.
+    /// Records that are gone, and segments that are gone from one that stays.
     pub(super) records: u16,
     /// SYN and FIN, if they are acknowledged.
     flags: RecordFlags,
+}
+
+/// What an acknowledgment is measured by.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// What arrives sooner than that after a retransmission answers what was sent before.
+    min_rtt: u32,
+    /// The data of a full segment.
+    segment: u16,
 }
 
 impl Loss {
@@ -57,7 +66,8 @@ impl Loss {
         self.recover = input.una;
         self.sought = NONE;
         let mut delivery = Delivery::default();
-        self.advance(pool, input, control.rtt.min(), &mut delivery);
+        let limits = Limits { min_rtt: control.rtt.min(), segment: control.window.segment };
+        self.advance(pool, input, limits, &mut delivery);
         let rtt = self.measure(input, &delivery, &mut control);
         let sample = self.sample(input, rtt, &control);
         control.algorithm.acknowledged(control.window, &sample);
@@ -66,10 +76,10 @@ impl Loss {
 
     /// Frees everything that is acknowledged.
     #[inline]
-    fn advance(&mut self, pool: &mut Segments, input: &AckInput<'_>, min_rtt: u32, to: &mut Delivery) {
+    fn advance(&mut self, pool: &mut Segments, input: &AckInput<'_>, limits: Limits, to: &mut Delivery) {
         self.advance_plainly(pool, input, to);
         if self.first != NONE && pool.record(self.first).seq.before(input.ack) {
-            self.advance_slowly(pool, input, min_rtt, to);
+            self.advance_slowly(pool, input, limits, to);
         }
     }
 
@@ -110,14 +120,20 @@ impl Loss {
 
     /// Frees records one by one.
     #[inline(never)]
-    fn advance_slowly(&mut self, pool: &mut Segments, input: &AckInput<'_>, min_rtt: u32, to: &mut Delivery) {
+    fn advance_slowly(
+        &mut self,
+        pool: &mut Segments,
+        input: &AckInput<'_>,
+        limits: Limits,
+        to: &mut Delivery,
+    ) {
         while self.first != NONE {
             let id = self.first;
             let record = pool.record(id);
             let (sent_at, end, len, flags) = (record.sent_at, record.end(), record.len, record.flags);
             if end.after(input.ack) {
                 if record.seq.before(input.ack) {
-                    self.trim(pool, input.ack, to);
+                    self.trim(pool, input, limits.segment, to);
                 }
                 break;
             }
@@ -129,7 +145,7 @@ impl Loss {
                     to.untouched |= end.at_or_before(self.recover);
                     self.rack_update(sent_at, end, input.now);
                 } else {
-                    self.deliver_again(pool, id, input, min_rtt, to);
+                    self.deliver_again(pool, id, input, limits.min_rtt, to);
                 }
                 to.delivered += len;
                 self.withdraw(pool, id);
@@ -141,11 +157,10 @@ impl Loss {
         }
     }
 
-    /// Takes the acknowledged part from the first record. If its data cannot be cut for lack of memory it stays whole:
-    /// a retransmission then begins with what the receiver has.
-    #[cold]
-    fn trim(&mut self, pool: &mut Segments, ack: Seq, to: &mut Delivery) {
-        let record = pool.record_mut(self.first);
+    /// Takes the acknowledged part from the first record, as a rule whole segments of several that left at once. If its
+    /// data cannot be cut for lack of memory it stays whole: a retransmission then begins with what the receiver has.
+    fn trim(&mut self, pool: &mut Segments, input: &AckInput<'_>, segment: u16, to: &mut Delivery) {
+        let (ack, record) = (input.ack, pool.record_mut(self.first));
         let cut = ack.since(record.seq);
         let syn = record.flags.intersects(RecordFlags::SYN);
         if let Some(data) = &mut record.data
@@ -159,11 +174,19 @@ impl Loss {
             to.flags = to.flags.with(RecordFlags::SYN);
             record.flags = record.flags.without(RecordFlags::SYN);
         }
-        if !record.flags.intersects(RecordFlags::SACKED) {
-            to.delivered += cut;
-            if !record.flags.intersects(RecordFlags::LOST) {
-                self.pipe -= cut;
-            }
+        if record.flags.intersects(RecordFlags::SACKED) {
+            return;
+        }
+        to.delivered += cut;
+        to.records = to.records.saturating_add((cut / u32::from(segment)) as u16);
+        if !record.flags.intersects(RecordFlags::LOST) {
+            self.pipe -= cut;
+        }
+        if record.transmissions == 1 {
+            let sent_at = record.sent_at;
+            to.sampled = to.sampled.or(Some((sent_at, ack)));
+            to.untouched |= ack.at_or_before(self.recover);
+            self.rack_update(sent_at, ack, input.now);
         }
     }
 
@@ -255,7 +278,7 @@ impl Loss {
         if self.sought != NONE && !pool.record(self.sought).end().after(input.ack) {
             self.sought = NONE;
         }
-        self.advance(pool, input, min_rtt, &mut delivery);
+        self.advance(pool, input, Limits { min_rtt, segment }, &mut delivery);
         let duplicate = self.read_blocks(pool, input, segment, min_rtt, &mut delivery);
         self.weigh_blocks(input, segment);
         if let Some((sent_at, end)) = delivery.sampled
@@ -275,7 +298,7 @@ impl Loss {
         report.reduced = self.end_probe(input, duplicate, &sample, &mut control);
         report.undone = self.judge_undo(pool, input, &delivery, duplicate, &mut control);
         let left = self.leave(input, &sample, &mut control);
-        report.newly_lost = self.detect(pool, input, &delivery, control.rtt);
+        report.newly_lost = self.detect(pool, input, &delivery, &control);
         let start = Start { una: input.ack, nxt: input.nxt, flight };
         if report.newly_lost > 0 && matches!(self.phase, Phase::Open | Phase::Reduced) {
             report.reduced |= self.enter(Phase::Recovery, &start, &sample, &mut control);

@@ -161,6 +161,12 @@ impl Loss {
         self.first == NONE
     }
 
+    /// Whether nothing is wrong, so that no segment needs a look of its own.
+    #[inline]
+    pub(crate) fn is_calm(&self) -> bool {
+        self.phase == Phase::Open && self.lost == NONE && !self.flags.any(Flags::PROBE_DUE)
+    }
+
     /// Whether a loss is being repaired, by fast recovery or after a timeout.
     #[inline]
     pub(crate) fn in_recovery(&self) -> bool {
@@ -263,16 +269,17 @@ impl Loss {
         *self = Self::new();
     }
 
-    /// How many records are lost, selectively acknowledged, and sent more than once. Looks at each of them.
-    pub(crate) fn counts(&self, pool: &Segments) -> Counts {
+    /// How many segments are lost, selectively acknowledged, and sent more than once. Looks at each record.
+    pub(crate) fn counts(&self, pool: &Segments, segment: u16) -> Counts {
         let mut counts = Counts::default();
         let mut id = self.first;
         while id != NONE {
             let record = pool.record(id);
-            counts.records += 1;
-            counts.lost += u32::from(record.is(RecordFlags::LOST));
-            counts.sacked += u32::from(record.is(RecordFlags::SACKED));
-            counts.retransmitted += u32::from(record.transmissions > 1);
+            let segments = record.len.div_ceil(u32::from(segment).max(1));
+            counts.segments += segments;
+            counts.lost += if record.is(RecordFlags::LOST) { segments } else { 0 };
+            counts.sacked += if record.is(RecordFlags::SACKED) { segments } else { 0 };
+            counts.retransmitted += if record.transmissions > 1 { segments } else { 0 };
             id = self.after(pool, id);
         }
         counts

@@ -2,7 +2,7 @@
 
 use super::ack::{Delivery, sent_after};
 use super::scoreboard::Block;
-use super::types::{AckInput, Flags, Phase};
+use super::types::{AckInput, Control, Flags, Phase};
 use super::{DUP_THRESH, Loss, Segments};
 use crate::table::NONE;
 use crate::tcp::rtt::Rtt;
@@ -18,10 +18,10 @@ impl Loss {
         pool: &mut Segments,
         input: &AckInput<'_>,
         delivery: &Delivery,
-        rtt: &Rtt,
+        control: &Control<'_>,
     ) -> u32 {
         if self.flags.any(Flags::SACK) {
-            return self.detect_by_time(pool, rtt, input.now);
+            return self.detect_by_time(pool, control.rtt, input.now);
         }
         let partial = self.phase == Phase::Recovery && delivery.records > 0;
         let enough =
@@ -31,8 +31,12 @@ impl Loss {
         if self.first == NONE || !(partial || (enough && !guarded)) {
             return 0;
         }
-        // [5681-6, 6582-1] The hole begins at the left edge.
-        let before = self.pipe;
+        // [5681-6, 6582-1] The hole begins at the left edge, and is one segment as far as is known.
+        let (before, segment) = (self.pipe, u32::from(control.window.segment));
+        if pool.record(self.first).len > segment {
+            // Without memory to tell it apart, all that left with it goes again.
+            pool.split(self.first, segment).ok();
+        }
         self.mark_lost(pool, self.first);
         before - self.pipe
     }

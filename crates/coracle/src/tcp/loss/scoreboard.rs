@@ -53,8 +53,10 @@ impl Loss {
         if input.ack != input.una {
             let counted = u32::from(self.sacked) * u32::from(segment);
             to.delivered = to.delivered.saturating_sub(counted).max(u32::from(segment).min(to.delivered));
+            let full =
+                input.ack.since(input.una).div_ceil(u32::from(segment).max(1)).min(u32::from(u16::MAX));
             self.sacked = if self.phase == Phase::Recovery {
-                self.sacked.saturating_sub(to.records.saturating_sub(1))
+                self.sacked.saturating_sub(to.records.max(full as u16).saturating_sub(1))
             } else {
                 0
             };

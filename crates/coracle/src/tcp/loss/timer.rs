@@ -19,8 +19,9 @@ const UNMEASURED_PROBE: u32 = 1_000_000;
 const MIN_PROBE: u32 = 2_000;
 
 impl Loss {
-    /// When to call [`timed_out`](Self::timed_out), and for what; none while nothing is in flight.
-    pub(crate) fn deadline(&self, pool: &Segments, rtt: &Rtt) -> Option<LossTimer> {
+    /// When to call [`timed_out`](Self::timed_out), and for what; none while nothing is in flight. `segment` is the data
+    /// of a full segment.
+    pub(crate) fn deadline(&self, pool: &Segments, rtt: &Rtt, segment: u16) -> Option<LossTimer> {
         if self.first == NONE {
             return None;
         }
@@ -36,7 +37,7 @@ impl Loss {
             return Some(rto);
         }
         // [8985-7]
-        let at = self.probe_at(pool, rtt);
+        let at = self.probe_at(pool, rtt, segment);
         Some(LossTimer { at: if time_before(at, rto.at) { at } else { rto.at }, kind: TimerKind::Probe })
     }
 
@@ -50,10 +51,11 @@ impl Loss {
             && !pool.record(self.first).flags.intersects(RecordFlags::SYN)
     }
 
-    fn probe_at(&self, pool: &Segments, rtt: &Rtt) -> u32 {
+    fn probe_at(&self, pool: &Segments, rtt: &Rtt, segment: u16) -> u32 {
         let newest = pool.record(pool.previous(By::Turn, self.oldest)).sent_at;
         let since = later(self.armed_at, newest);
-        let single = pool.next(By::Sequence, self.first) == self.first;
+        let single = pool.next(By::Sequence, self.first) == self.first
+            && pool.record(self.first).len <= u32::from(segment);
         let wait = match rtt.smoothed() {
             0 => UNMEASURED_PROBE,
             smoothed => (2 * smoothed).max(MIN_PROBE) + if single { MAX_ACK_DELAY } else { 0 },

@@ -111,10 +111,10 @@ pub(crate) enum TimerAction {
     Probe,
 }
 
-/// Records in flight, by what is known of them.
+/// Segments in flight, by what is known of them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Counts {
-    pub(crate) records: u32,
+    pub(crate) segments: u32,
     pub(crate) lost: u32,
     pub(crate) sacked: u32,
     pub(crate) retransmitted: u32,

@@ -136,13 +136,13 @@ impl Sender {
 
     pub(super) fn deadline(&self) -> Option<(TimerKind, u32)> {
         self.loss
-            .deadline(&self.pool, &self.rtt)
+            .deadline(&self.pool, &self.rtt, MSS as u16)
             .map(|timer| (timer.kind, timer.at.wrapping_sub(self.now) / 1_000))
     }
 
     /// Waits until the timer runs out, and lets it.
     pub(super) fn time_out(&mut self, kind: TimerKind) -> TimerAction {
-        let timer = self.loss.deadline(&self.pool, &self.rtt).expect("something is due");
+        let timer = self.loss.deadline(&self.pool, &self.rtt, MSS as u16).expect("something is due");
         assert_eq!(timer.kind, kind);
         self.now = timer.at;
         self.run_timer(kind)

@@ -42,8 +42,9 @@ fn syn_and_fin_count_as_numbers_but_not_as_data() {
 fn half_a_record_is_freed_too() {
     let mut sender = Sender::new(true);
     sender.send(1);
+    sender.wait(3);
     let report = sender.ack_to(BEGIN + 400);
-    assert_eq!((report.acked, report.rtt, sender.loss.pipe()), (400, None, 600));
+    assert_eq!((report.acked, report.rtt, sender.loss.pipe()), (400, Some(3_000), 600));
     let record = sender.pool.record(sender.loss.first().unwrap());
     assert_eq!((record.seq, record.len), (BEGIN + 400, 600));
     assert_eq!(record.data.as_ref().map(Pbuf::len), Some(600));

@@ -301,7 +301,10 @@ fn long_records_are_sent_again_in_pieces() {
         sender.loss.sent_again(&mut sender.pool, id, sender.now);
         sender.check();
     }
-    assert_eq!(sender.loss.counts(&sender.pool), Counts { records: 8, lost: 0, sacked: 0, retransmitted: 8 });
+    assert_eq!(
+        sender.loss.counts(&sender.pool, MSS as u16),
+        Counts { segments: 8, lost: 0, sacked: 0, retransmitted: 8 }
+    );
     sender.wait(100);
     sender.ack(14, &[]);
     assert!(sender.loss.is_empty());

@@ -25,8 +25,8 @@ fn the_third_segment_beyond_a_hole_starts_recovery() {
     );
     assert_eq!(sender.resend(), [10]);
     assert_eq!(
-        sender.loss.counts(&sender.pool),
-        Counts { records: 20, lost: 0, sacked: 3, retransmitted: 1 }
+        sender.loss.counts(&sender.pool, MSS as u16),
+        Counts { segments: 20, lost: 0, sacked: 3, retransmitted: 1 }
     );
     sender.wait(100);
     assert!(sender.loss.in_recovery());
@@ -164,7 +164,7 @@ fn a_block_cuts_a_long_record() {
     let una = sender.una;
     assert_eq!(sender.ack_raw(una, &[(at(12) - 300, at(14) + 10)], None, false).newly_sacked, 2 * MSS);
     assert_eq!(sender.flagged(RecordFlags::SACKED), [12]);
-    assert_eq!(sender.loss.counts(&sender.pool).records, 3);
+    assert_eq!((sender.pool.used(), sender.loss.counts(&sender.pool, MSS as u16).segments), (3, 10));
     // [6675-1] Three segments' worth tells of a loss, in however many records.
     let report = sender.ack_raw(una, &[(at(12), at(15))], None, false);
     assert_eq!(report.newly_lost, 0);
@@ -368,9 +368,9 @@ fn blocks_behind_a_long_hole_are_found() {
     for end in 1..=20 {
         sender.ack(0, &[(1_500, 1_500 + end)]);
     }
-    assert_eq!(sender.loss.counts(&sender.pool).sacked, 20);
+    assert_eq!(sender.loss.counts(&sender.pool, MSS as u16).sacked, 20);
     // From then on at once, however long the run has grown.
     sender.ack(0, &[(1_500, 2_900)]);
     sender.ack(0, &[(1_500, 2_901)]);
-    assert_eq!(sender.loss.counts(&sender.pool).sacked, 1_401);
+    assert_eq!(sender.loss.counts(&sender.pool, MSS as u16).sacked, 1_401);
 }
