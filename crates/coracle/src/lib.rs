@@ -47,9 +47,17 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[cfg(test)]
+mod acd;
 mod api;
+#[cfg(test)]
+mod autoconf;
+#[cfg(test)]
+mod autoip;
 mod config;
 mod counters;
+#[cfg(test)]
+mod dhcp;
 mod engine;
 mod error;
 mod event;
@@ -79,6 +87,8 @@ pub use coracle_wire::ethernet::Tci;
 pub use counters::{
     ArpCounters, Counters, IcmpCounters, IpCounters, LinkCounters, RawCounters, TcpCounters, UdpCounters,
 };
+#[cfg(test)]
+pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, DhcpState};
 pub use error::{Error, Rejected};
 pub use event::{IcmpError, IcmpErrorKind, Trouble};
 pub use ip::{Cast, PacketInfo, Route};
