@@ -83,7 +83,7 @@ pub const fn decode_16(code: u16) -> u32 {
 ///
 /// ```
 /// use coracle_wire::membership::{decode_16, encode_16};
-/// assert_eq!((encode_16(10_000), decode_16(encode_16(100_000))), (10_000, 99_968));
+/// assert_eq!((encode_16(10_000), decode_16(encode_16(100_001))), (10_000, 100_000));
 /// ```
 pub const fn encode_16(time: u32) -> u16 {
     let mut exponent = 0;
