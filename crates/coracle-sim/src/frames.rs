@@ -8,6 +8,8 @@
 //! assert_eq!(ethernet(to, from, None, EtherType::IPV4, &packet).len(), 14 + 20 + 8 + 5);
 //! ```
 
+mod ipv6;
+
 use std::net::Ipv4Addr;
 
 use coracle::MacAddr;
@@ -20,6 +22,8 @@ use coracle::wire::tcp::{self, TcpFields, TcpOptions};
 use coracle::wire::udp::{HEADER_LEN as UDP_LEN, UdpHeader};
 
 use crate::repair::repair_ipv4;
+
+pub use ipv6::Ipv6;
 
 /// An Ethernet frame, with an 802.1Q tag if there is one.
 pub fn ethernet(

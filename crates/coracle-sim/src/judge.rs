@@ -4,6 +4,9 @@
 //! address. [`etherparse`] takes the frame apart; the sums it does not know are added up here, one word after the
 //! other.
 
+mod igmp;
+mod ipv6;
+
 use std::net::Ipv4Addr;
 
 use etherparse::{
@@ -37,7 +40,8 @@ pub fn check(frame: &[u8], link: LinkType) -> Result<(), String> {
     match &packet.net {
         Some(NetSlice::Arp(arp)) => check_arp(arp, packet.link.as_ref()),
         Some(NetSlice::Ipv4(ipv4)) => check_ipv4(ipv4, frame, packet.transport.as_ref()),
-        _ => Err("neither ARP nor IPv4".to_owned()),
+        Some(NetSlice::Ipv6(ipv6)) => ipv6::check(ipv6, frame, packet.transport.as_ref()),
+        _ => Err("neither ARP nor IP".to_owned()),
     }
 }
 
@@ -76,7 +80,11 @@ fn check_ipv4(
     let (source, destination) = (source, header.destination_addr());
     match transport {
         Some(TransportSlice::Icmpv4(icmp)) => check_icmp(icmp),
-        Some(TransportSlice::Tcp(tcp)) => check_tcp(tcp, source, destination),
+        Some(TransportSlice::Igmp(igmp)) => igmp::check(igmp, &header),
+        Some(TransportSlice::Tcp(tcp)) => {
+            let right = tcp.calc_checksum_ipv4(source.octets(), destination.octets());
+            check_tcp(tcp, right.map_err(|error| error.to_string())?)
+        }
         Some(TransportSlice::Udp(udp)) => check_udp(udp, payload, source, destination),
         None if header.protocol() == IpNumber(136) => check_udp_lite(payload, source, destination),
         _ => Ok(()),
@@ -98,9 +106,7 @@ fn check_icmp(icmp: &Icmpv4Slice<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn check_tcp(tcp: &TcpSlice<'_>, source: Ipv4Addr, destination: Ipv4Addr) -> Result<(), String> {
-    let right = tcp.calc_checksum_ipv4(source.octets(), destination.octets());
-    let right = right.map_err(|error| error.to_string())?;
+fn check_tcp(tcp: &TcpSlice<'_>, right: u16) -> Result<(), String> {
     ensure(tcp.checksum() == right, "a wrong TCP checksum")?;
     ensure(tcp.header_slice()[12] & 0x0e == 0, "reserved bits of TCP that are set")?;
     let (syn, rst, ack) = (tcp.syn(), tcp.rst(), tcp.ack());

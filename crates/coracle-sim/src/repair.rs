@@ -1,35 +1,41 @@
 //! Checksums made right again, so that a damaged frame gets past the checksum and its damage is looked at.
 
+mod ipv6;
+
 use coracle::wire::checksum::{Sum, pseudo_v4};
 use coracle::wire::ethernet::{EtherType, HEADER_LEN, VLAN_TAG_LEN};
 use coracle::wire::ipv4::protocol;
 
 use crate::pcap::LinkType;
 
-/// Makes every checksum of a frame right, as far as the frame goes: IPv4, ICMP, TCP, UDP and UDP-Lite, behind VLAN
-/// tags too.
+pub use ipv6::repair_ipv6;
+
+/// Makes every checksum of a frame right, as far as the frame goes: IPv4, ICMP, IGMP, TCP, UDP and UDP-Lite, behind VLAN
+/// tags too, and those that IPv6 carries behind extension headers.
 ///
 /// A frame whose lengths contradict each other gets the checksum that a receiver would look for, over the bytes that
 /// are there. A UDP checksum of zero (none) stays, and so does what lies beyond a packet's end.
 pub fn repair(frame: &mut [u8], link: LinkType) {
     let start = match link {
         LinkType::Ip => 0,
-        LinkType::Ethernet => match ipv4_start(frame) {
+        LinkType::Ethernet => match ip_start(frame) {
             Some(start) => start,
             None => return,
         },
     };
-    if let Some(packet) = frame.get_mut(start..) {
-        repair_ipv4(packet);
+    match frame.get_mut(start..) {
+        Some(packet) if packet.first().is_some_and(|first| first >> 4 == 6) => repair_ipv6(packet),
+        Some(packet) => repair_ipv4(packet),
+        None => {}
     }
 }
 
-fn ipv4_start(frame: &[u8]) -> Option<usize> {
+fn ip_start(frame: &[u8]) -> Option<usize> {
     let mut at = HEADER_LEN;
     loop {
         match EtherType(word(frame, at - 2)?) {
             EtherType::VLAN | EtherType::QINQ => at += VLAN_TAG_LEN,
-            EtherType::IPV4 => return Some(at),
+            EtherType::IPV4 | EtherType::IPV6 => return Some(at),
             _ => return None,
         }
     }
@@ -54,7 +60,7 @@ pub fn repair_ipv4(packet: &mut [u8]) {
     let len = payload.len() as u16;
     match number {
         _ if !first_fragment => {}
-        protocol::ICMP if payload.len() >= 4 => {
+        protocol::ICMP | protocol::IGMP if payload.len() >= 4 => {
             put(payload, 2, 0);
             let sum = Sum::new().add_bytes(payload).finish();
             put(payload, 2, sum);

@@ -5,8 +5,8 @@
 //! the frame sent twice), pairs of field changes, and a seeded sample of triples. Checksums are [repaired](crate::repair)
 //! afterwards, so that the damage gets past the door.
 //!
-//! The engine knows no protocol: a new one is a list of seeds and a table, see [`protocols`], and [`tcp`] for seeds that
-//! fit a connection.
+//! The engine knows no protocol: a new one is a list of seeds and a table, see [`protocols`] and [`ipv6`], and [`tcp`] for
+//! seeds that fit a connection.
 //!
 //! ```
 //! use coracle_sim::mutate::protocols;
@@ -17,6 +17,7 @@
 
 mod engine;
 mod field;
+pub mod ipv6;
 pub mod protocols;
 pub mod tcp;
 

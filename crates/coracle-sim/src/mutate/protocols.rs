@@ -8,6 +8,7 @@ use coracle::wire::ipv4::protocol;
 
 use super::engine::{Layer, Seed};
 use super::field::{Field, OptionRules, Table};
+use super::ipv6;
 use crate::frames::{Ipv4, arp, ethernet, icmp, udp, udp_lite};
 use crate::rig::{
     ADDRESS, CONNECTED_PORT, ECHO_PORT, GROUP, PEER, PEER_STATION, Port, STATION, TAG, TUNNEL_ADDRESS,
@@ -234,6 +235,21 @@ pub static UDP_LITE: Table = Table {
     options: None,
 };
 
+/// A query or report of IGMP; what lies behind eight bytes is that of a query of version 3.
+pub static IGMP: Table = Table {
+    name: "IGMP",
+    fields: &[
+        Field::byte("type", 0).also(&[0x11, 0x12, 0x16, 0x17, 0x22]),
+        Field::byte("maximum response code", 1),
+        Field::word("checksum", 2).checksum(),
+        Field::long("group", 4).also(ADDRESSES),
+        Field::byte("flags and robustness", 8),
+        Field::byte("interval code", 9),
+        Field::word("sources", 10).length(),
+    ],
+    options: None,
+};
+
 /// A valid frame for each kind of message.
 pub fn seeds() -> Vec<Seed> {
     let mut seeds = arp_seeds();
@@ -242,6 +258,8 @@ pub fn seeds() -> Vec<Seed> {
     seeds.extend(icmp_error_seeds());
     seeds.extend(udp_seeds());
     seeds.extend(tagged_seeds());
+    seeds.extend(igmp_seeds());
+    seeds.extend(ipv6::seeds());
     seeds
 }
 
@@ -378,6 +396,24 @@ fn udp_seeds() -> Vec<Seed> {
             &udp_lite(40_000, ECHO_PORT, 0, b"all"),
             &[(0, &UDP_LITE)],
         ),
+    ]
+}
+
+fn igmp_seeds() -> Vec<Seed> {
+    let [a, b, c, d] = GROUP;
+    let one = |name, destination: [u8; 4], message: &[u8]| {
+        let header = Ipv4 { ttl: 1, options: vec![0x94, 4, 0, 0], ..Ipv4::new(PEER, destination) };
+        seed_of(name, &header, protocol::IGMP, message, &[(0, &IGMP)])
+    };
+    let all = [224, 0, 0, 1];
+    vec![
+        one("IGMPv1 query", all, &[0x11, 0, 0, 0, 0, 0, 0, 0]),
+        one("IGMPv2 query", all, &[0x11, 100, 0, 0, 0, 0, 0, 0]),
+        one("IGMPv2 query for a group", GROUP, &[0x11, 10, 0, 0, a, b, c, d]),
+        one("IGMPv3 query", all, &[0x11, 100, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0]),
+        one("IGMPv3 query for a source", GROUP, &[0x11, 10, 0, 0, a, b, c, d, 2, 125, 0, 1, 192, 0, 2, 2]),
+        one("IGMPv2 report", GROUP, &[0x16, 0, 0, 0, a, b, c, d]),
+        one("IGMPv3 report", [224, 0, 0, 22], &[0x22, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0, a, b, c, d]),
     ]
 }
 
