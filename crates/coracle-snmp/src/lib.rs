@@ -8,13 +8,17 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod agent;
 pub mod ber;
 mod message;
+pub mod mib;
 mod oid;
 mod pdu;
+pub mod standard;
 mod value;
 
-pub use message::{Message, Version};
+pub use agent::{Agent, Setup, State};
+pub use message::{CommunityMessage, Message, Version};
 pub use oid::{Arcs, MAX_ARCS, Oid, OidError, OidRef};
 pub use pdu::{Binding, BindingIter, Bindings, ErrorStatus, GenericTrap, Pdu, PduKind, TRAP_V1, TrapV1};
 pub use value::Value;

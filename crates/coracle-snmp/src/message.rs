@@ -1,6 +1,7 @@
 //! Messages of version 1 and 2c: a version, a community, and a PDU [RFC 1157 §4, RFC 1901 §3].
 
 use crate::ber::{Malformed, Mark, Reader, Writer, tag};
+use crate::pdu::{Binding, Pdu, PduKind};
 
 /// The versions of SNMP; the number is what a message carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,5 +42,59 @@ impl<'a> Message<'a> {
         writer.octets(community);
         writer.integer(version as i32);
         writer.close(tag::SEQUENCE, end);
+    }
+}
+
+/// A message of version 1 or 2c.
+#[derive(Debug, Clone, Copy)]
+pub struct CommunityMessage<'a> {
+    /// Who sends it.
+    pub community: &'a [u8],
+    /// What it says.
+    pub pdu: Pdu<'a>,
+}
+
+impl<'a> CommunityMessage<'a> {
+    /// Takes a message apart, of which the version was read.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`], whatever is wrong with it.
+    pub fn read(mut body: Reader<'a>) -> Result<Self, Malformed> {
+        let community = body.octets()?;
+        let pdu = Pdu::read(&mut body)?;
+        body.finish()?;
+        Ok(Self { community, pdu })
+    }
+
+    /// Makes a message at the end of a buffer; `None` when it does not fit. `numbers` are the request's, the error
+    /// status and the error index.
+    ///
+    /// ```
+    /// use coracle_snmp::{Binding, CommunityMessage, PduKind, Value, Version};
+    ///
+    /// let mut buffer = [0; 64];
+    /// let name = Binding::new(&[1, 3, 6, 1, 2, 1, 1, 3, 0], Value::Null);
+    /// let message =
+    ///     CommunityMessage::write(&mut buffer, Version::V2c, b"public", PduKind::Get, (7, 0, 0), &[name]);
+    /// assert_eq!(message.map(<[u8]>::len), Some(40));
+    /// ```
+    pub fn write<'b>(
+        buffer: &'b mut [u8],
+        version: Version,
+        community: &[u8],
+        kind: PduKind,
+        numbers: (i32, i32, i32),
+        bindings: &[Binding<'_>],
+    ) -> Option<&'b [u8]> {
+        let mut writer = Writer::new(buffer);
+        let end = writer.mark();
+        for binding in bindings.iter().rev() {
+            binding.write(&mut writer);
+        }
+        Pdu::close(&mut writer, end, kind, numbers);
+        Message::close(&mut writer, end, version, community);
+        let start = writer.start()?;
+        buffer.get(start..)
     }
 }

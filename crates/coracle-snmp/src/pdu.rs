@@ -292,6 +292,16 @@ impl<'a> Bindings<'a> {
         }
         Ok(Self { reader: list })
     }
+
+    /// The list as it is encoded.
+    pub(crate) const fn encoded(&self) -> &'a [u8] {
+        self.reader.rest()
+    }
+
+    /// A list that was encoded here.
+    pub(crate) const fn of_encoded(bytes: &'a [u8]) -> Self {
+        Self { reader: Reader::new(bytes) }
+    }
 }
 
 impl<'a> IntoIterator for Bindings<'a> {

@@ -37,6 +37,16 @@ impl<'a> Writer<'a> {
         Self { buffer, at, full: false }
     }
 
+    /// A writer in front of what is in a buffer from a place on to its end.
+    pub(crate) const fn before(buffer: &'a mut [u8], at: usize) -> Self {
+        Self { buffer, at, full: false }
+    }
+
+    /// The end of the buffer.
+    pub(crate) const fn end(&self) -> Mark {
+        Mark(self.buffer.len())
+    }
+
     /// The place before what was written last.
     pub const fn mark(&self) -> Mark {
         Mark(self.at)
