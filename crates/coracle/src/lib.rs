@@ -58,6 +58,8 @@ mod config;
 mod counters;
 #[cfg(test)]
 mod dhcp;
+#[cfg(test)]
+mod dns;
 mod engine;
 mod error;
 mod event;
@@ -89,6 +91,8 @@ pub use counters::{
 };
 #[cfg(test)]
 pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, DhcpState};
+#[cfg(test)]
+pub use dns::{DnsConfig, DnsCounters, DnsError, DnsLimits, Lookup};
 pub use error::{Error, Rejected};
 pub use event::{IcmpError, IcmpErrorKind, Trouble};
 pub use ip::{Cast, PacketInfo, Route};
