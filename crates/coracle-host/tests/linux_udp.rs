@@ -80,7 +80,10 @@ fn the_stack_is_told_of_linuxs_closed_port() {
         peer.stack(move |stack| stack.udp(udp).unwrap().send_bytes_to(&data, to)).unwrap();
         let event = events.recv_timeout(PATIENCE).unwrap();
         let Event::Error(about, error) = event else { panic!("{event:?}") };
-        assert_eq!((about, error.kind, error.reporter), (to, IcmpErrorKind::PortUnreachable, Some(LINUX)));
+        assert_eq!(
+            (about, error.kind, error.reporter),
+            (to, IcmpErrorKind::PortUnreachable, Some(LINUX.into()))
+        );
         assert_eq!(error.error(), Error::Reset);
     }
     peer.finish();

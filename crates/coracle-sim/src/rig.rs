@@ -92,7 +92,7 @@ pub enum App {
 impl Handler for App {
     fn datagram(&mut self, udp: &mut Udp<'_, Self>, from: SocketAddr, data: Pbuf) {
         let info = udp.packet().expect("a datagram that is delivered has a packet");
-        assert!(usize::from(info.header_len) + 8 + data.len() <= usize::from(info.total_len));
+        assert!(usize::from(info.header_len) + 8 + data.len() <= info.total_len as usize);
         if *self == Self::Echo && from.port() >= 1_024 {
             drop(udp.send_to(data, from));
         }
@@ -123,7 +123,7 @@ impl Handler for App {
 
     fn packet(&mut self, raw: &mut Raw<'_, Self>, packet: Pbuf) -> Option<Pbuf> {
         let info = raw.packet().expect("a packet that is delivered is described");
-        assert_eq!(packet.len(), usize::from(info.total_len));
+        assert_eq!(packet.len(), info.total_len as usize);
         (*self != Self::Eat).then_some(packet)
     }
 }

@@ -178,8 +178,8 @@ fn assert_all_answered(network: &mut Network<App>, hosts: &[Host], questions: u3
 
 /// What a host believes of its neighbours is true.
 fn assert_neighbours_true(network: &mut Network<App>, hosts: &[Host]) {
-    let stations: BTreeMap<_, _> =
-        (0..hosts.len()).map(|number| (address(number), station(number))).collect();
+    let stations: BTreeMap<core::net::IpAddr, _> =
+        (0..hosts.len()).map(|number| (address(number).into(), station(number))).collect();
     for host in hosts {
         for neighbour in network.stack(host.id).neighbours() {
             if neighbour.state != NeighbourState::Incomplete {

@@ -33,7 +33,9 @@ pub struct Limits {
     pub tcp_time_wait: usize,
     /// Words that each TCP connection keeps for the application, besides its handler. lwIP: `LWIP_TCP_PCB_NUM_EXT_ARGS`.
     pub tcp_ext_args: usize,
-    /// Neighbours (ARP entries) of all interfaces.
+    /// IPv6 addresses of all interfaces.
+    pub ipv6_addresses: usize,
+    /// Neighbours (ARP and neighbour discovery) of all interfaces.
     pub neighbours: usize,
     /// Routes set by the owner; those that follow from the addresses of interfaces are not counted.
     pub routes: usize,
@@ -57,6 +59,7 @@ impl Limits {
         tcp_held: 0,
         tcp_time_wait: 0,
         tcp_ext_args: 0,
+        ipv6_addresses: 0,
         neighbours: 0,
         routes: 0,
         groups: 0,
@@ -74,6 +77,7 @@ impl Limits {
         tcp_held: 8,
         tcp_time_wait: 8,
         tcp_ext_args: 0,
+        ipv6_addresses: 6,
         neighbours: 8,
         routes: 2,
         groups: 4,
@@ -91,12 +95,20 @@ impl Limits {
         tcp_held: 4_096,
         tcp_time_wait: 4_096,
         tcp_ext_args: 0,
+        ipv6_addresses: 128,
         neighbours: 1_024,
         routes: 256,
         groups: 256,
         timeouts: 256,
         listeners: 16,
     };
+}
+
+impl Limits {
+    /// The groups that the stack itself listens to: all nodes on each interface, and one for each IPv6 address.
+    pub(crate) const fn own_groups(&self) -> usize {
+        if cfg!(feature = "ipv6") { self.netifs.saturating_add(self.ipv6_addresses) } else { 0 }
+    }
 }
 
 /// The limits of a hosted program, [`Limits::HOST`].

@@ -1,5 +1,7 @@
 //! What happened, counted: a counter for every reason to drop.
 
+use crate::address::{Address, Family};
+
 /// Adds one to a counter, or the amount given; counters wrap.
 macro_rules! count {
     ($counter:expr) => {
@@ -61,7 +63,7 @@ pub struct ArpCounters {
     pub send_failed: u32,
 }
 
-/// Counters of IPv4.
+/// Counters of one version of IP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IpCounters {
     /// Packets received.
@@ -74,13 +76,13 @@ pub struct IpCounters {
     pub truncated: u32,
     /// Dropped: lengths that contradict each other or the bytes that came.
     pub bad_length: u32,
-    /// Dropped: not version 4.
+    /// Dropped: another version.
     pub bad_version: u32,
     /// Dropped: wrong header checksum.
     pub bad_checksum: u32,
     /// Dropped: a source that no host can have.
     pub bad_source: u32,
-    /// Dropped: malformed options.
+    /// Dropped: options or extension headers that are malformed, or that want the packet dropped.
     pub bad_options: u32,
     /// Dropped: a source route [RFC 7126 §4.3].
     pub source_routed: u32,
@@ -102,7 +104,20 @@ pub struct IpCounters {
     pub memory: u32,
 }
 
-/// Counters of ICMP.
+/// Counters of neighbour discovery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NdCounters {
+    /// Neighbour solicitations sent.
+    pub solicitations_sent: u32,
+    /// Neighbour advertisements sent.
+    pub advertisements_sent: u32,
+    /// Dropped: malformed, or not from this link.
+    pub malformed: u32,
+    /// Messages not sent: no memory, no route or a full queue.
+    pub send_failed: u32,
+}
+
+/// Counters of one version of ICMP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IcmpCounters {
     /// Messages received.
@@ -249,8 +264,14 @@ pub struct Counters {
     pub arp: ArpCounters,
     /// IPv4.
     pub ip: IpCounters,
-    /// ICMP.
+    /// ICMP for IPv4.
     pub icmp: IcmpCounters,
+    /// IPv6; all zero when it is left out.
+    pub ip6: IpCounters,
+    /// ICMP for IPv6.
+    pub icmp6: IcmpCounters,
+    /// Neighbour discovery.
+    pub nd: NdCounters,
     /// UDP.
     pub udp: UdpCounters,
     /// UDP-Lite.
@@ -259,4 +280,25 @@ pub struct Counters {
     pub tcp: TcpCounters,
     /// Raw IP.
     pub raw: RawCounters,
+}
+
+impl Counters {
+    /// Those of the version of IP that an address is of.
+    #[inline]
+    pub(crate) fn ip_of(&mut self, address: Address) -> &mut IpCounters {
+        match address.family() {
+            Family::V4 => &mut self.ip,
+            #[cfg(feature = "ipv6")]
+            Family::V6 => &mut self.ip6,
+        }
+    }
+
+    /// Those of the version of ICMP that goes with an address.
+    pub(crate) fn icmp_of(&mut self, address: Address) -> &mut IcmpCounters {
+        match address.family() {
+            Family::V4 => &mut self.icmp,
+            #[cfg(feature = "ipv6")]
+            Family::V6 => &mut self.icmp6,
+        }
+    }
 }

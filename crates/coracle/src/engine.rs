@@ -10,17 +10,20 @@ use crate::config::{Config, Limits};
 use crate::counters::{Counters, count};
 use crate::event::Event;
 use crate::icmp::RateLimit;
+use crate::ip::Received;
+use crate::ip::addresses::Addresses;
 use crate::ip::groups::Groups;
 use crate::ip::input::{RecentSender, Refused};
-use crate::ip::output::Hop;
-use crate::ip::packet::PacketInfo;
+#[cfg(feature = "ipv6")]
+use crate::ip::input_v6::RecentSenderV6;
 use crate::ip::route::Routes;
+use crate::ip::way::Hop;
 use crate::link::ethernet::LinkTurn;
 use crate::link::neighbours::Neighbours;
 use crate::netif::{Checksums, Interface, NetifHandle};
 use crate::random::{HashKey, Identification, Random};
 use crate::raw::RawTable;
-use crate::table::{Index, Key, Slots};
+use crate::table::{Key, Slots};
 use crate::tcp::{Ports, TcpTable};
 use crate::time::{Instant, Wheel};
 use crate::udp::UdpTable;
@@ -75,6 +78,11 @@ pub(crate) enum Turn {
         why: Malformed,
     },
     Refused(Refused),
+    /// It is one of IPv6, which begins `at`.
+    #[cfg(feature = "ipv6")]
+    V6 {
+        at: usize,
+    },
     /// Raw control blocks want to see it first.
     Raw {
         at: usize,
@@ -91,16 +99,15 @@ pub(crate) struct Engine {
     pub(crate) now: Instant,
     pub(crate) random: Random,
     pub(crate) hash_key: HashKey,
+    /// The key of flow labels, which outsiders see.
+    pub(crate) label_key: HashKey,
     pub(crate) identification: Identification,
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
     /// Application timers that are set; what they call is the layer's above.
     pub(crate) timeouts: Slots<Instant>,
     pub(crate) netifs: Slots<Interface>,
-    /// Which interfaces have an address, by its hash.
-    pub(crate) addresses: Index,
-    /// One bit for each address in it; others may share the bit.
-    pub(crate) address_bits: u64,
+    pub(crate) addresses: Addresses,
     pub(crate) default_netif: Option<NetifHandle>,
     pub(crate) default_multicast_netif: Option<NetifHandle>,
     /// Interfaces with changes that no listener has heard of.
@@ -110,6 +117,8 @@ pub(crate) struct Engine {
     pub(crate) recent_hop: Option<Hop>,
     /// Where the last packet came from, likewise.
     pub(crate) recent_sender: RecentSender,
+    #[cfg(feature = "ipv6")]
+    pub(crate) recent_sender_v6: RecentSenderV6,
     pub(crate) groups: Groups,
     pub(crate) neighbours: Neighbours,
     pub(crate) udp: UdpTable,
@@ -129,7 +138,7 @@ pub(crate) struct Engine {
     /// The checksums that are to be checked in the packet that is being delivered.
     pub(crate) checks: Checksums,
     /// The packet that is being delivered.
-    pub(crate) current: Option<PacketInfo>,
+    pub(crate) current: Option<Received>,
     /// More takers of it.
     pub(crate) more: Option<(u32, Pbuf)>,
 }
@@ -150,6 +159,8 @@ impl Engine {
         }
         let mut random = Random::new(&config.seed);
         let hash_key = HashKey::new(&mut random);
+        // From a stream of its own, so that IPv6 changes none of the other numbers.
+        let label_key = HashKey::new(&mut Random::new(&config.seed.map(|byte| byte ^ 0x36)));
         let identification = Identification::new(&mut random);
         let ports = Ports::new(&mut random);
         let tcp = TcpTable::new(arena, limits, &config, &mut random)?;
@@ -163,20 +174,22 @@ impl Engine {
             now: Instant::ZERO,
             random,
             hash_key,
+            label_key,
             identification,
             wheel: Wheel::new(arena, count.ok_or(Error::Memory)?)?,
             timers,
             timeouts: Slots::new(arena, limits.timeouts)?,
             netifs: Slots::new(arena, limits.netifs)?,
-            addresses: Index::new(arena, limits.netifs)?,
-            address_bits: 0,
+            addresses: Addresses::new(arena, limits.netifs, limits.ipv6_addresses)?,
             default_netif: None,
             default_multicast_netif: None,
             netifs_changed: 0,
-            routes: Routes::new(arena, limits.routes, limits.netifs)?,
+            routes: Routes::new(arena, limits.routes, 2 * limits.netifs + limits.ipv6_addresses)?,
             recent_hop: None,
             recent_sender: RecentSender::NONE,
-            groups: Groups::new(arena, limits.groups)?,
+            #[cfg(feature = "ipv6")]
+            recent_sender_v6: RecentSenderV6::NONE,
+            groups: Groups::new(arena, limits.groups, limits.own_groups())?,
             neighbours: Neighbours::new(arena, limits.neighbours)?,
             udp: UdpTable::new(arena, limits.udp)?,
             raw: RawTable::new(arena, limits.raw)?,
@@ -198,6 +211,10 @@ impl Engine {
     pub(crate) fn forget_ways(&mut self) {
         self.recent_hop = None;
         self.recent_sender = RecentSender::NONE;
+        #[cfg(feature = "ipv6")]
+        {
+            self.recent_sender_v6 = RecentSenderV6::NONE;
+        }
     }
 
     /// Moves time on; it never goes back.
@@ -218,7 +235,10 @@ impl Engine {
     pub(crate) fn enter(&mut self, entry: Entry, netif: usize, mut packet: Pbuf) -> Option<Event> {
         // Where the IP header is. Headers stay where they are until somebody takes the packet.
         let mut at = 0;
-        if entry == Entry::Frame && self.is_familiar(netif, &mut packet) {
+        let familiar = entry == Entry::Frame && self.is_familiar(netif, &mut packet);
+        #[cfg(feature = "ipv6")]
+        let familiar = familiar || (entry == Entry::Frame && self.is_familiar_v6(netif, &mut packet));
+        if familiar {
             at = ethernet::HEADER_LEN;
         } else if entry != Entry::Offered {
             at = match self.ipv4_input(entry, netif, &mut packet) {
@@ -226,7 +246,7 @@ impl Engine {
                 Err(turn) => return self.turn_off(turn, entry, netif, packet),
             };
         }
-        self.ipv4_protocol(packet, at)
+        self.ip_protocol(packet, at)
     }
 
     /// Takes a packet that is out of the ordinary.
@@ -240,6 +260,8 @@ impl Engine {
                 packet = self.ipv4_pull_up(netif, packet, why)?;
                 self.enter(if entry == Entry::Looped { entry } else { Entry::Packet }, netif, packet)
             }
+            #[cfg(feature = "ipv6")]
+            Turn::V6 { at } => self.ipv6_input(entry, netif, packet, at),
             Turn::Refused(why) => self.ipv4_refuse(netif, why),
             Turn::Raw { at } => {
                 packet = self.hide_link(at, packet)?;

@@ -1,9 +1,10 @@
 //! What the engine reports to the layer that calls the application.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 
 use coracle_buf::{Error, Pbuf};
 
+use crate::address::{Address, Endpoint};
 use crate::table::Key;
 use crate::tcp::Report;
 
@@ -31,8 +32,8 @@ pub enum IcmpErrorKind {
     ReassemblyTimeExceeded,
     /// The header is wrong at this byte.
     ParameterProblem {
-        /// Where in the header.
-        pointer: u8,
+        /// Where in the packet.
+        pointer: u32,
     },
 }
 
@@ -52,7 +53,7 @@ pub struct IcmpError {
     /// What it says.
     pub kind: IcmpErrorKind,
     /// Who sent it; none: this stack itself, whose neighbour does not answer.
-    pub reporter: Option<Ipv4Addr>,
+    pub reporter: Option<IpAddr>,
 }
 
 impl IcmpError {
@@ -87,9 +88,9 @@ pub(crate) enum Event {
     /// A packet for a raw control block, which hands it back unless it eats it.
     Packet { pcb: u32, packet: Pbuf },
     /// An error about a datagram that a UDP control block sent.
-    UdpError { pcb: u32, to: SocketAddrV4, error: IcmpError },
+    UdpError { pcb: u32, to: Endpoint, error: IcmpError },
     /// An error about a packet that a raw control block sent.
-    RawError { pcb: u32, to: Ipv4Addr, error: IcmpError },
+    RawError { pcb: u32, to: Address, error: IcmpError },
     /// Something of a TCP connection.
     Tcp { pcb: u32, report: Report },
     /// An application timer.

@@ -49,6 +49,7 @@ extern crate std;
 
 #[cfg(test)]
 mod acd;
+mod address;
 mod api;
 #[cfg(test)]
 mod autoconf;
@@ -66,6 +67,8 @@ mod event;
 mod icmp;
 mod ip;
 mod link;
+#[cfg(feature = "ipv6")]
+mod nd;
 mod netif;
 mod random;
 mod raw;
@@ -76,6 +79,8 @@ mod udp;
 
 #[cfg(feature = "alloc")]
 pub use api::Boxed;
+#[cfg(feature = "ipv6")]
+pub use api::Ipv6Address;
 pub use api::{
     Admission, Handler, ListenerHandle, Netif, Raw, RawHandle, RawSend, Refused, Stack, Tcp, TcpHandle,
     TcpListener, TcpListenerHandle, Timeout, TimeoutHandle, Udp, UdpHandle, UdpSend,
@@ -87,7 +92,8 @@ pub use coracle_wire as wire;
 pub use coracle_wire::MacAddr;
 pub use coracle_wire::ethernet::Tci;
 pub use counters::{
-    ArpCounters, Counters, IcmpCounters, IpCounters, LinkCounters, RawCounters, TcpCounters, UdpCounters,
+    ArpCounters, Counters, IcmpCounters, IpCounters, LinkCounters, NdCounters, RawCounters, TcpCounters,
+    UdpCounters,
 };
 #[cfg(test)]
 pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, DhcpState};
@@ -95,6 +101,8 @@ pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, Dhcp
 pub use dns::{DnsConfig, DnsCounters, DnsError, DnsLimits, Lookup};
 pub use error::{Error, Rejected};
 pub use event::{IcmpError, IcmpErrorKind, Trouble};
+#[cfg(feature = "ipv6")]
+pub use ip::AddressState;
 pub use ip::{Cast, PacketInfo, Route};
 pub use link::{Neighbour, NeighbourState};
 pub use netif::{

@@ -41,9 +41,15 @@ impl HashKey {
 
     /// Mixes two words by one wide multiplication whose halves are folded together.
     #[inline]
-    pub(crate) fn hash(&self, first: u64, second: u64) -> u32 {
+    pub(crate) fn fold(&self, first: u64, second: u64) -> u64 {
         let product = u128::from(first ^ self.0) * u128::from(second ^ self.1);
-        let folded = product as u64 ^ (product >> 64) as u64;
+        product as u64 ^ (product >> 64) as u64
+    }
+
+    /// The same as a place in a table.
+    #[inline]
+    pub(crate) fn hash(&self, first: u64, second: u64) -> u32 {
+        let folded = self.fold(first, second);
         (folded ^ folded >> 32) as u32
     }
 }

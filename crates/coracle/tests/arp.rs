@@ -51,11 +51,11 @@ fn an_unknown_neighbour_is_asked_for_and_what_waits_leaves_with_the_answer() {
     assert_eq!((arp.sender_mac, arp.sender_ipv4), (OUR_MAC.0, OURS.octets()));
     assert_eq!((arp.target_mac, arp.target_ipv4), ([0; 6], PEER.octets()));
     assert_eq!(state(&host, PEER), Some((NeighbourState::Incomplete, None, 1)));
-    assert_eq!(host.stack.netif(host.netif).unwrap().neighbour(PEER), None);
+    assert_eq!(host.stack.netif(host.netif).unwrap().neighbour(PEER.into()), None);
     host.input(Arp::reply(PEER_MAC, PEER).frame());
     assert_eq!(datagrams_sent(&mut host), [(PEER_MAC, b"waits".to_vec())]);
     assert_eq!(state(&host, PEER), Some((NeighbourState::Reachable, Some(PEER_MAC), 0)));
-    assert_eq!(host.stack.netif(host.netif).unwrap().neighbour(PEER), Some(PEER_MAC));
+    assert_eq!(host.stack.netif(host.netif).unwrap().neighbour(PEER.into()), Some(PEER_MAC));
     send(&mut host, udp, b"at once", 9).unwrap();
     assert_eq!(datagrams_sent(&mut host), [(PEER_MAC, b"at once".to_vec())]);
 }
@@ -114,7 +114,7 @@ fn the_limit_of_all_waiting_packets_holds_and_is_given_free_again() {
     send(&mut host, udp, b"newer", 21).unwrap();
     assert_eq!(state(&host, neighbour(21)).unwrap().2, 1);
     let mut netif = host.stack.netif(host.netif).unwrap();
-    assert_eq!(netif.query_neighbour(neighbour(24)), Err(Error::WouldBlock));
+    assert_eq!(netif.query_neighbour(neighbour(24).into()), Err(Error::WouldBlock));
     host.discard_sent();
     host.input(Arp::reply(station(20), neighbour(20)).frame());
     assert_eq!(datagrams_sent(&mut host).len(), 2);
@@ -254,7 +254,7 @@ fn a_flood_of_announcements_and_requests_leaves_the_table_to_those_in_use() {
 fn a_full_table_gives_the_place_of_who_was_not_used_lately() {
     let mut host = Host::configured(|setup| setup.limits.neighbours = 4);
     let udp = host.udp("sender", 5_000);
-    host.stack.netif(host.netif).unwrap().set_neighbour(neighbour(50), station(50)).unwrap();
+    host.stack.netif(host.netif).unwrap().set_neighbour(neighbour(50).into(), station(50)).unwrap();
     for last in [10, 11, 12] {
         host.meet(neighbour(last), station(last));
     }
@@ -347,30 +347,30 @@ fn an_entry_that_the_owner_set_is_never_asked_for_changed_or_forgotten() {
     send(&mut host, udp, b"waits", 9).unwrap();
     host.discard_sent();
     let mut netif = host.stack.netif(host.netif).unwrap();
-    netif.set_neighbour(PEER, PEER_MAC).unwrap();
+    netif.set_neighbour(PEER.into(), PEER_MAC).unwrap();
     assert_eq!(datagrams_sent(&mut host), [(PEER_MAC, b"waits".to_vec())]);
     host.input(Arp::reply(OTHER_MAC, PEER).frame());
     host.advance(Duration::from_hours(24));
     send(&mut host, udp, b"static", 9).unwrap();
     assert_eq!(datagrams_sent(&mut host), [(PEER_MAC, b"static".to_vec())]);
     let mut netif = host.stack.netif(host.netif).unwrap();
-    netif.set_neighbour(PEER, OTHER_MAC).unwrap();
+    netif.set_neighbour(PEER.into(), OTHER_MAC).unwrap();
     send(&mut host, udp, b"moved", 9).unwrap();
     assert_eq!(datagrams_sent(&mut host), [(OTHER_MAC, b"moved".to_vec())]);
     let mut netif = host.stack.netif(host.netif).unwrap();
-    netif.remove_neighbour(PEER).unwrap();
-    assert_eq!(netif.remove_neighbour(PEER), Err(Error::Value));
+    netif.remove_neighbour(PEER.into()).unwrap();
+    assert_eq!(netif.remove_neighbour(PEER.into()), Err(Error::Value));
     send(&mut host, udp, b"unknown", 9).unwrap();
     assert!(host.sent_one().is_arp());
     let mut netif = host.stack.netif(host.netif).unwrap();
-    assert_eq!(netif.remove_neighbour(PEER), Err(Error::Value), "it was not set");
+    assert_eq!(netif.remove_neighbour(PEER.into()), Err(Error::Value), "it was not set");
     for (address, mac) in [
         (Ipv4Addr::new(198, 51, 100, 1), PEER_MAC),
         (BROADCAST, PEER_MAC),
         (PEER, MacAddr::ZERO),
         (PEER, MacAddr::BROADCAST),
     ] {
-        assert_eq!(netif.set_neighbour(address, mac), Err(Error::Value), "{address} {mac:?}");
+        assert_eq!(netif.set_neighbour(address.into(), mac), Err(Error::Value), "{address} {mac:?}");
     }
 }
 
@@ -400,7 +400,7 @@ fn announcements_are_made_and_can_be_asked_for() {
     assert_eq!(host.stack.netif(host.netif).unwrap().announce(), Err(Error::Value));
     let tunnel = host.add(&NetifConfig::ip().ipv4(Ipv4Settings::new(Ipv4Addr::new(10, 0, 0, 1), 24)));
     assert_eq!(host.stack.netif(tunnel).unwrap().announce(), Err(Error::Value));
-    assert_eq!(host.stack.netif(tunnel).unwrap().query_neighbour(PEER), Err(Error::Interface));
+    assert_eq!(host.stack.netif(tunnel).unwrap().query_neighbour(PEER.into()), Err(Error::Interface));
     assert!(host.sent().is_empty());
 }
 
@@ -421,18 +421,18 @@ fn neighbours_are_forgotten_when_the_link_the_address_or_the_interface_goes() {
         let mut host = host();
         let udp = host.udp("sender", 5_000);
         host.meet_peer();
-        host.stack.netif(host.netif).unwrap().set_neighbour(neighbour(8), station(8)).unwrap();
+        host.stack.netif(host.netif).unwrap().set_neighbour(neighbour(8).into(), station(8)).unwrap();
         send(&mut host, udp, b"waits", 33).unwrap();
         change(&mut host);
         host.discard_sent();
-        let left: Vec<Ipv4Addr> = host.stack.neighbours().map(|entry| entry.address).collect();
+        let left: Vec<std::net::IpAddr> = host.stack.neighbours().map(|entry| entry.address).collect();
         assert_eq!(left, [neighbour(8)], "change {number}");
         assert_eq!(host.memory_used(), (0, 0, 0), "change {number}");
         host.advance(Duration::from_secs(20));
         assert!(host.sent().is_empty(), "nobody is asked for any more after change {number}");
     }
     let mut host = host();
-    host.stack.netif(host.netif).unwrap().set_neighbour(neighbour(8), station(8)).unwrap();
+    host.stack.netif(host.netif).unwrap().set_neighbour(neighbour(8).into(), station(8)).unwrap();
     host.stack.netif_remove(host.netif).unwrap();
     assert_eq!(host.stack.neighbours().count(), 0);
 }

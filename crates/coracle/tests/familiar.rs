@@ -15,7 +15,7 @@ struct Ear(Vec<(SocketAddr, Vec<u8>, PacketInfo)>);
 
 impl Handler for Ear {
     fn datagram(&mut self, udp: &mut Udp<'_, Self>, from: SocketAddr, data: Pbuf) {
-        self.0.push((from, data.payload().to_vec(), *udp.packet().unwrap()));
+        self.0.push((from, data.payload().to_vec(), udp.packet().unwrap()));
     }
 }
 
@@ -47,7 +47,7 @@ impl Host {
 
     fn meet(&mut self, other: Ipv4Addr) {
         let station = MacAddr::new(2, 0, 0, 0, 0, other.octets()[3]);
-        self.stack.netif(self.netif).unwrap().set_neighbour(other, station).unwrap();
+        self.stack.netif(self.netif).unwrap().set_neighbour(other.into(), station).unwrap();
         while self.stack.transmit(self.netif).is_some() {}
     }
 
@@ -158,7 +158,7 @@ fn nothing_stale_is_used() {
         assert_eq!(send(&mut host).unwrap().unwrap()[..6], [2, 0, 0, 0, 0, 2]);
     }
     let moved = MacAddr::new(2, 0, 0, 0, 0, 77);
-    host.stack.netif(host.netif).unwrap().set_neighbour(SERVER, moved).unwrap();
+    host.stack.netif(host.netif).unwrap().set_neighbour(SERVER.into(), moved).unwrap();
     assert_eq!(send(&mut host).unwrap().unwrap()[..6], moved.0);
     let own = MacAddr::new(2, 0, 0, 0, 0, 99);
     host.stack.netif(host.netif).unwrap().set_station(own).unwrap();

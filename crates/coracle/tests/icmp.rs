@@ -284,7 +284,7 @@ fn errors_come_to_the_control_block_that_they_concern() {
     ];
     for (kind, code, expected, amounts_to) in kinds {
         host.input(error_about(kind, code, [0, 0, 5, 0], &sent).source(router).frame());
-        let error = IcmpError { kind: expected, reporter: Some(router) };
+        let error = IcmpError { kind: expected, reporter: Some(router.into()) };
         let to = SocketAddr::from(([198, 51, 100, 9], 53));
         assert_eq!(host.heard(), [Heard::DatagramError { who: "sender", to, error }], "{kind}/{code}");
         assert_eq!(error.error(), amounts_to);
@@ -355,7 +355,7 @@ fn errors_about_raw_packets_and_pings_of_ours_come_to_the_raw_control_block() {
     host.stack.raw(raw).unwrap().connect(PEER.into()).unwrap();
     let ping = Packet::ping(7, 1, b"").source(OURS).destination(PEER);
     host.input(Packet::icmp(3, 1, [0; 4], &ping.packet()).source(GATEWAY).frame());
-    let error = IcmpError { kind: IcmpErrorKind::HostUnreachable, reporter: Some(GATEWAY) };
+    let error = IcmpError { kind: IcmpErrorKind::HostUnreachable, reporter: Some(GATEWAY.into()) };
     let expected = Heard::PacketError { who: "pinger", to: IpAddr::V4(PEER), error };
     assert_eq!(host.heard(), [expected]);
     let elsewhere = Packet::ping(7, 1, b"").source(OURS).destination(Ipv4Addr::new(192, 0, 2, 8));

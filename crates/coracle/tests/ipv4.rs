@@ -232,7 +232,7 @@ fn tiny_frames_and_unknown_types_are_counted_drops() {
         assert!(!taken(&mut host, &whole[..len]));
     }
     assert_eq!(host.stack.counters().ip.truncated, 3);
-    for ether_type in [0, 46, 1_500, 0x0801, 0x86dd, 0x88cc, 0x9100, 0xffff_u16] {
+    for ether_type in [0, 46, 1_500, 0x0801, 0x86dc, 0x88cc, 0x9100, 0xffff_u16] {
         let mut frame = whole.clone();
         frame[12..14].copy_from_slice(&ether_type.to_be_bytes());
         assert!(!taken(&mut host, frame));

@@ -57,7 +57,8 @@ fn a_closed_port_of_ours_is_reported_to_the_sender() {
     let udp = host.udp("client", 5_000);
     host.stack.udp(udp).unwrap().send_bytes_to(b"x", at("127.0.0.1:9")).unwrap();
     host.poll();
-    let error = IcmpError { kind: IcmpErrorKind::PortUnreachable, reporter: Some(Ipv4Addr::LOCALHOST) };
+    let error =
+        IcmpError { kind: IcmpErrorKind::PortUnreachable, reporter: Some(Ipv4Addr::LOCALHOST.into()) };
     let expected = Heard::DatagramError { who: "client", to: at("127.0.0.1:9"), error };
     assert_eq!(host.heard(), [expected]);
     assert_eq!(host.memory_used(), (0, 0, 0));

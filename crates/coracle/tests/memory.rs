@@ -119,10 +119,10 @@ fn full_tables_of_routes_groups_and_neighbours_are_memory_errors_too() {
     });
     let netif = host.netif;
     let route = |last: u8| Route {
-        prefix: Ipv4Addr::new(198, 51, 100, last),
+        prefix: Ipv4Addr::new(198, 51, 100, last).into(),
         prefix_len: 32,
         netif,
-        gateway: Some(GATEWAY),
+        gateway: Some(GATEWAY.into()),
         metric: 0,
     };
     host.stack.route_add(route(1)).unwrap();
@@ -143,16 +143,16 @@ fn full_tables_of_routes_groups_and_neighbours_are_memory_errors_too() {
     interface.join_group(group(3)).unwrap();
 
     let neighbour = |last: u8| Ipv4Addr::new(192, 0, 2, last);
-    interface.set_neighbour(neighbour(11), PEER_MAC).unwrap();
-    interface.set_neighbour(neighbour(12), PEER_MAC).unwrap();
-    assert_eq!(interface.set_neighbour(neighbour(13), PEER_MAC), Err(Error::Memory));
-    assert_eq!(interface.query_neighbour(neighbour(13)), Err(Error::Memory));
+    interface.set_neighbour(neighbour(11).into(), PEER_MAC).unwrap();
+    interface.set_neighbour(neighbour(12).into(), PEER_MAC).unwrap();
+    assert_eq!(interface.set_neighbour(neighbour(13).into(), PEER_MAC), Err(Error::Memory));
+    assert_eq!(interface.query_neighbour(neighbour(13).into()), Err(Error::Memory));
     let udp = host.udp("sender", 5_000);
     let data = host.data(b"data");
     let rejected = host.stack.udp(udp).unwrap().send_to(data, v4("192.0.2.13:9").into()).unwrap_err();
     assert_eq!(rejected.error, Error::Memory);
     assert_eq!(rejected.data, b"data");
-    host.stack.netif(netif).unwrap().remove_neighbour(neighbour(11)).unwrap();
+    host.stack.netif(netif).unwrap().remove_neighbour(neighbour(11).into()).unwrap();
     host.stack.udp(udp).unwrap().send_to(rejected.data, v4("192.0.2.13:9").into()).unwrap();
     assert!(host.sent_one().is_arp());
 }

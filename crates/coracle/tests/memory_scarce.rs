@@ -31,7 +31,7 @@ impl Walker {
             setup.config.icmp_error_burst = 10_000;
         });
         host.add(&NetifConfig::loopback());
-        host.stack.netif(host.netif).unwrap().set_neighbour(PEER, PEER_MAC).unwrap();
+        host.stack.netif(host.netif).unwrap().set_neighbour(PEER.into(), PEER_MAC).unwrap();
         host.stack.netif(host.netif).unwrap().join_group(GROUP.into()).unwrap();
         let echo = |host: &Host| {
             host.app("echo").on_datagram(|udp, from, data| {
@@ -125,7 +125,7 @@ impl Walker {
             Ok(stack.raw(self.raw).unwrap().send_to(ping, IpAddr::V4(PEER))?)
         }));
         results.push(stack.netif(netif).unwrap().announce());
-        results.push(stack.netif(netif).unwrap().query_neighbour(Ipv4Addr::new(192, 0, 2, 78)));
+        results.push(stack.netif(netif).unwrap().query_neighbour(Ipv4Addr::new(192, 0, 2, 78).into()));
         results
     }
 

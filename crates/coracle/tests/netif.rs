@@ -243,7 +243,7 @@ fn a_removed_interface_takes_its_routes_groups_and_neighbours_along_and_its_hand
     host.stack.route_add(route).unwrap();
     let mut netif = host.stack.netif(other).unwrap();
     netif.join_group([239, 1, 1, 1].into()).unwrap();
-    netif.query_neighbour(Ipv4Addr::new(10, 0, 0, 9)).unwrap();
+    netif.query_neighbour(Ipv4Addr::new(10, 0, 0, 9).into()).unwrap();
     let udp = host.udp("bound to it", 7);
     host.stack.udp(udp).unwrap().bind_netif(Some(other)).unwrap();
     host.stack.netif_remove(other).unwrap();

@@ -135,7 +135,7 @@ fn every_refusal_names_its_reason_and_gives_the_data_back() {
     let to = |address: &str| RawSend { destination: address.parse().ok(), ..RawSend::default() };
     let cases = [
         (1, RawSend::default(), Error::NotConnected),
-        (1, to("2001:db8::1"), Error::Value),
+        (1, to("2001:db8::1"), Error::Route),
         (1, to("192.0.2.255"), Error::Value),
         (1, to("127.0.0.1"), Error::Route),
         (1_481, to("192.0.2.9"), Error::Value),

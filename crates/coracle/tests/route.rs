@@ -26,7 +26,13 @@ fn two() -> (Host, NetifHandle) {
 }
 
 fn route(prefix: &str, prefix_len: u8, netif: NetifHandle, gateway: Option<&str>, metric: u16) -> Route {
-    Route { prefix: ip(prefix), prefix_len, netif, gateway: gateway.map(ip), metric }
+    Route {
+        prefix: ip(prefix).into(),
+        prefix_len,
+        netif,
+        gateway: gateway.map(|gateway| ip(gateway).into()),
+        metric,
+    }
 }
 
 #[test]
@@ -74,7 +80,7 @@ fn routes_that_make_no_sense_are_refused() {
     let first = host.netif;
     add(&mut host, route("172.16.0.0", 24, first, None, 0)).unwrap();
     add(&mut host, route("0.0.0.0", 0, second, Some("10.0.0.9"), 0)).unwrap();
-    assert_eq!(host.stack.route(v("2001:db8::1")), Err(Error::Value));
+    assert_eq!(host.stack.route(v("2001:db8::1")), Err(Error::Route));
 }
 
 /// [1122-IP-12] The next hop: the neighbour itself on the local network, else the gateway of the default interface.
@@ -148,7 +154,7 @@ fn neighbours_of_a_network_that_a_route_puts_on_the_link_are_resolved_and_answer
     assert_eq!(host.sent_one().to, PEER_MAC);
     host.input(Arp::request(PEER_MAC, ip("172.16.1.10"), OURS).frame());
     assert!(host.sent().is_empty(), "not on the link");
-    host.stack.netif(host.netif).unwrap().set_neighbour(ip("172.16.0.11"), PEER_MAC).unwrap();
+    host.stack.netif(host.netif).unwrap().set_neighbour(ip("172.16.0.11").into(), PEER_MAC).unwrap();
 }
 
 /// A router outside of the interface's own network answers for itself when it is asked.

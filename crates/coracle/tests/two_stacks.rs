@@ -61,7 +61,7 @@ fn a_closed_port_and_a_vanished_host_are_told_to_the_sender() {
     client.stack.udp(udp).unwrap().send_bytes_to(b"x", (PEER, 9).into()).unwrap();
     carry(&mut client, &mut server);
     let to: SocketAddr = (PEER, 9).into();
-    let error = IcmpError { kind: IcmpErrorKind::PortUnreachable, reporter: Some(PEER) };
+    let error = IcmpError { kind: IcmpErrorKind::PortUnreachable, reporter: Some(PEER.into()) };
     assert_eq!(client.heard(), [Heard::DatagramError { who: "client", to, error }]);
     let nobody: SocketAddr = (Ipv4Addr::new(192, 0, 2, 66), 9).into();
     client.stack.udp(udp).unwrap().send_bytes_to(b"x", nobody).unwrap();

@@ -41,6 +41,7 @@ fn every_refusal_names_its_reason_and_gives_the_data_back_unchanged() {
         (1, UdpSend::default(), Error::NotConnected),
         (1, to("192.0.2.9:0"), Error::Value),
         (1, to("0.0.0.0:7"), Error::Value),
+        (1, to("[::ffff:192.0.2.9]:7"), Error::Value),
         (1, to("[2001:db8::1]:7"), Error::Value),
         (1, to("192.0.2.255:7"), Error::Value),
         (1, to("255.255.255.255:7"), Error::Value),
@@ -257,7 +258,7 @@ fn a_tunnel_takes_every_datagram_and_answers_from_where_it_was_sent_to() {
     let mut host = host();
     let tunnel = host.add(&NetifConfig::ip().ipv4(settings).accept_any());
     let route = Route {
-        prefix: Ipv4Addr::new(172, 16, 0, 0),
+        prefix: Ipv4Addr::new(172, 16, 0, 0).into(),
         prefix_len: 12,
         netif: tunnel,
         gateway: None,
@@ -265,7 +266,7 @@ fn a_tunnel_takes_every_datagram_and_answers_from_where_it_was_sent_to() {
     };
     host.stack.route_add(route).unwrap();
     let app = host.app("proxy").on_datagram(move |udp, from, data| {
-        let packet = *udp.packet().unwrap();
+        let packet = udp.packet().unwrap();
         if packet.cast != Cast::Unicast {
             return;
         }
@@ -308,7 +309,7 @@ fn the_source_address_is_the_chosen_one_the_bound_one_or_the_interfaces() {
     let second =
         host.add(&NetifConfig::ethernet(second_mac).ipv4(Ipv4Settings::new(Ipv4Addr::new(10, 0, 0, 2), 24)));
     host.meet_peer();
-    host.stack.netif(second).unwrap().set_neighbour(Ipv4Addr::new(10, 0, 0, 9), PEER_MAC).unwrap();
+    host.stack.netif(second).unwrap().set_neighbour(Ipv4Addr::new(10, 0, 0, 9).into(), PEER_MAC).unwrap();
     let udp = host.udp("any", 5_000);
     host.stack.udp(udp).unwrap().send_bytes_to(b"x", at("10.0.0.9:9")).unwrap();
     assert_eq!(host.sent_on(second)[0].source(), Ipv4Addr::new(10, 0, 0, 2));

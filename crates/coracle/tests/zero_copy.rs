@@ -91,7 +91,7 @@ fn a_ping_is_answered_in_the_buffer_it_came_in() {
 fn a_tagged_frame_is_echoed_in_place_too() {
     let tag = Tci::new(3, false, 100);
     let mut host = Host::configured(|setup| setup.netif = setup.netif.clone().vlan(tag));
-    host.stack.netif(host.netif).unwrap().set_neighbour(PEER, PEER_MAC).unwrap();
+    host.stack.netif(host.netif).unwrap().set_neighbour(PEER.into(), PEER_MAC).unwrap();
     let seen = echo(&mut host, 7);
     let packet = Packet::udp("192.0.2.9:5000", "192.0.2.2:7", b"tagged").in_vlan(100, 0);
     let frame = host.frame(&packet.frame());

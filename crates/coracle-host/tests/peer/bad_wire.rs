@@ -34,7 +34,9 @@ pub fn network(name: &str, wire: &str, seed: u64, host: Host<Boxed>) -> Option<N
     let relay = Relay::new(far, near, wire.parse().unwrap(), seed).start().unwrap();
     let peer = Peer::new(name, bridge, ours, NetifConfig::ethernet(STATION), host);
     let netif = peer.netif;
-    peer.stack(move |stack| stack.netif(netif).unwrap().set_neighbour(LINUX, coracle::MacAddr(peer_station)))
-        .unwrap();
+    peer.stack(move |stack| {
+        stack.netif(netif).unwrap().set_neighbour(LINUX.into(), coracle::MacAddr(peer_station))
+    })
+    .unwrap();
     Some(Network { peer, linux, relay })
 }

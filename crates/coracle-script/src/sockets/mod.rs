@@ -148,7 +148,13 @@ impl Sockets {
         let netif = stack.netif_add(&NetifConfig::ip().ipv4(ipv4).mtu(config.mtu))?;
         stack.netif(netif)?.set_up(true)?;
         let everything = Ipv4Addr::UNSPECIFIED;
-        stack.route_add(Route { prefix: everything, prefix_len: 0, netif, gateway: None, metric: 0 })?;
+        stack.route_add(Route {
+            prefix: everything.into(),
+            prefix_len: 0,
+            netif,
+            gateway: None,
+            metric: 0,
+        })?;
         let now = Instant::from_secs(1_000);
         let mut sockets =
             Self { stack, netif, now, sent: VecDeque::new(), descriptors: BTreeMap::new(), settings };

@@ -2,6 +2,8 @@
 
 mod handler;
 mod netif;
+#[cfg(feature = "ipv6")]
+mod netif_v6;
 mod raw;
 mod stack;
 mod tcp;
@@ -14,16 +16,14 @@ mod udp;
 pub use handler::Boxed;
 pub use handler::Handler;
 pub use netif::{ListenerHandle, Netif};
+#[cfg(feature = "ipv6")]
+pub use netif_v6::Ipv6Address;
 pub use raw::{Raw, RawHandle, RawSend};
 pub use stack::Stack;
 pub use tcp::{Admission, Refused, Tcp, TcpHandle};
 pub use tcp_listener::{TcpListener, TcpListenerHandle};
 pub use timeout::{Timeout, TimeoutHandle};
 pub use udp::{Udp, UdpHandle, UdpSend};
-
-use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-
-use crate::error::Error;
 
 /// Where the handler of a control block is.
 enum Place<H> {
@@ -68,22 +68,5 @@ impl<H> Place<H> {
             Self::Here(handler) => Some(handler),
             Self::Empty | Self::Away => None,
         }
-    }
-}
-
-/// [`Error::Value`] for an address of a family that the stack does not speak.
-#[inline]
-fn ipv4(address: IpAddr) -> Result<Ipv4Addr, Error> {
-    match address {
-        IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(_) => Err(Error::Value),
-    }
-}
-
-#[inline]
-fn endpoint_v4(endpoint: SocketAddr) -> Result<SocketAddrV4, Error> {
-    match endpoint {
-        SocketAddr::V4(endpoint) => Ok(endpoint),
-        SocketAddr::V6(_) => Err(Error::Value),
     }
 }

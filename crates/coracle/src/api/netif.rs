@@ -1,11 +1,12 @@
 //! Interfaces, routes and neighbours, as the application sees them.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 
 use coracle_wire::MacAddr;
 use coracle_wire::ethernet::Tci;
 
-use super::{Handler, Stack, ipv4};
+use super::{Handler, Stack};
+use crate::address::Address;
 use crate::error::Error;
 use crate::ip::Route;
 use crate::link::Neighbour;
@@ -181,9 +182,10 @@ impl<H: Handler> Stack<H> {
     ///
     /// [`Error::Route`] when there is no way; [`Error::Value`] for an address of a family that is not spoken.
     pub fn route(&mut self, destination: IpAddr) -> Result<(NetifHandle, IpAddr), Error> {
-        let hop = self.engine.ipv4_route(ipv4(destination)?, None)?;
+        let destination = Address::from_ip(destination, self.engine.zone(None))?;
+        let hop = self.engine.route_to(destination, None)?;
         let (netif, next) = (hop.netif, hop.next);
-        Ok((self.engine.netif_handle(netif).ok_or(Error::Route)?, IpAddr::V4(next)))
+        Ok((self.engine.netif_handle(netif).ok_or(Error::Route)?, next.to_ip()))
     }
 
     /// What is known of the neighbours. lwIP: `etharp_get_entry`.
@@ -191,7 +193,7 @@ impl<H: Handler> Stack<H> {
         self.engine.neighbours.iter().filter_map(|entry| {
             Some(Neighbour {
                 netif: self.engine.netif_handle(entry.netif as usize)?,
-                address: entry.address,
+                address: entry.address.to_ip(),
                 station: (entry.state != NeighbourState::Incomplete).then_some(entry.mac),
                 state: entry.state,
                 pending: entry.pending.len(),
@@ -202,8 +204,8 @@ impl<H: Handler> Stack<H> {
 
 /// An interface of a stack. All its calls are [`Error::Closed`] once it is removed.
 pub struct Netif<'a, H> {
-    stack: &'a mut Stack<H>,
-    handle: NetifHandle,
+    pub(super) stack: &'a mut Stack<H>,
+    pub(super) handle: NetifHandle,
 }
 
 #[allow(clippy::missing_errors_doc, reason = "said once, above: what is gone is `Error::Closed`")]
@@ -405,7 +407,7 @@ impl<H: Handler> Netif<'_, H> {
     pub fn join_group(&mut self, group: IpAddr) -> Result<(), Error> {
         let slot = self.stack.engine.netif_slot(self.handle)?;
         let engine = &mut self.stack.engine;
-        engine.groups.join(&engine.hash_key, slot as u32, ipv4(group)?)
+        engine.groups.join(&engine.hash_key, slot as u32, Address::from_ip(group, Some(slot))?)
     }
 
     /// Leaves a group as often as it was joined. lwIP: `igmp_leavegroup_netif`.
@@ -416,7 +418,7 @@ impl<H: Handler> Netif<'_, H> {
     pub fn leave_group(&mut self, group: IpAddr) -> Result<(), Error> {
         let slot = self.stack.engine.netif_slot(self.handle)?;
         let engine = &mut self.stack.engine;
-        engine.groups.leave(&engine.hash_key, slot as u32, ipv4(group)?)
+        engine.groups.leave(&engine.hash_key, slot as u32, Address::from_ip(group, Some(slot))?)
     }
 
     /// Announces the address to all neighbours. lwIP: `etharp_gratuitous`.
@@ -431,9 +433,10 @@ impl<H: Handler> Netif<'_, H> {
     }
 
     /// The station of a neighbour, if it is known. lwIP: `etharp_find_addr`.
-    pub fn neighbour(&mut self, address: Ipv4Addr) -> Option<MacAddr> {
+    pub fn neighbour(&mut self, address: IpAddr) -> Option<MacAddr> {
         let slot = self.stack.engine.netif_slot(self.handle).ok()?;
         let engine = &mut self.stack.engine;
+        let address = Address::from_ip(address, Some(slot)).ok()?;
         let position = engine.neighbours.find(&engine.hash_key, slot, address)?;
         let entry = engine.neighbours.at(position)?;
         (entry.state != NeighbourState::Incomplete).then_some(entry.mac)
@@ -445,12 +448,12 @@ impl<H: Handler> Netif<'_, H> {
     ///
     /// [`Error::Memory`] when no entry is to be had; [`Error::WouldBlock`] when too much waits already;
     /// [`Error::Interface`] without Ethernet.
-    pub fn query_neighbour(&mut self, address: Ipv4Addr) -> Result<(), Error> {
+    pub fn query_neighbour(&mut self, address: IpAddr) -> Result<(), Error> {
         let slot = self.stack.engine.netif_slot(self.handle)?;
         if self.interface()?.mac().is_none() {
             return Err(Error::Interface);
         }
-        self.stack.engine.resolve(slot, address).map(drop)
+        self.stack.engine.resolve(slot, Address::from_ip(address, Some(slot))?).map(drop)
     }
 
     /// Sets the station of a neighbour for good. lwIP: `etharp_add_static_entry`.
@@ -459,9 +462,9 @@ impl<H: Handler> Netif<'_, H> {
     ///
     /// [`Error::Value`] for an address that is not on the link or a station that is none; [`Error::Memory`] when
     /// every entry is set for good.
-    pub fn set_neighbour(&mut self, address: Ipv4Addr, station: MacAddr) -> Result<(), Error> {
+    pub fn set_neighbour(&mut self, address: IpAddr, station: MacAddr) -> Result<(), Error> {
         let slot = self.stack.engine.netif_slot(self.handle)?;
-        self.stack.engine.arp_set_static(slot, address, station)
+        self.stack.engine.neighbour_set_static(slot, Address::from_ip(address, Some(slot))?, station)
     }
 
     /// Removes a neighbour that was set for good. lwIP: `etharp_remove_static_entry`.
@@ -469,8 +472,8 @@ impl<H: Handler> Netif<'_, H> {
     /// # Errors
     ///
     /// [`Error::Value`] when there is none.
-    pub fn remove_neighbour(&mut self, address: Ipv4Addr) -> Result<(), Error> {
+    pub fn remove_neighbour(&mut self, address: IpAddr) -> Result<(), Error> {
         let slot = self.stack.engine.netif_slot(self.handle)?;
-        self.stack.engine.arp_remove_static(slot, address)
+        self.stack.engine.neighbour_remove_static(slot, Address::from_ip(address, Some(slot))?)
     }
 }

@@ -4,9 +4,10 @@ use core::net::IpAddr;
 
 use coracle_buf::Pbuf;
 
-use super::{Handler, Stack, ipv4};
+use super::{Handler, Stack};
+use crate::address::Address;
 use crate::error::{Error, Rejected};
-use crate::ip::PacketInfo;
+use crate::ip::{PacketInfo, Received};
 use crate::netif::NetifHandle;
 use crate::raw::{RawPcb, Target};
 use crate::table::Key;
@@ -93,8 +94,13 @@ impl<'a, H> Raw<'a, H> {
     }
 
     /// The packet that is being delivered. lwIP: `ip_current_*`.
-    pub fn packet(&self) -> Option<&PacketInfo> {
-        self.stack.engine.current.as_ref()
+    pub fn packet(&self) -> Option<PacketInfo> {
+        self.stack.engine.current.as_ref().map(Received::info)
+    }
+
+    fn address(&self, address: IpAddr) -> Result<Address, Error> {
+        let netif = self.stack.engine.raw.slots.get(self.handle.0).and_then(|pcb| pcb.netif);
+        Address::from_ip(address, self.stack.engine.zone(netif))
     }
 
     fn change(&mut self, change: impl FnOnce(&mut RawPcb)) -> Result<(), Error> {
@@ -107,7 +113,7 @@ impl<'a, H> Raw<'a, H> {
     ///
     /// [`Error::Value`] for an address that is not ours.
     pub fn bind(&mut self, local: IpAddr) -> Result<(), Error> {
-        let local = ipv4(local)?;
+        let local = self.address(local)?;
         let known =
             local.is_unspecified() || local.is_multicast() || self.stack.engine.owner_of(local).is_some();
         if !known {
@@ -132,7 +138,7 @@ impl<'a, H> Raw<'a, H> {
     ///
     /// [`Error::Value`] for the any-address.
     pub fn connect(&mut self, remote: IpAddr) -> Result<(), Error> {
-        let remote = ipv4(remote)?;
+        let remote = self.address(remote)?;
         if remote.is_unspecified() {
             return Err(Error::Value);
         }
@@ -185,21 +191,23 @@ impl<'a, H> Raw<'a, H> {
     }
 
     fn target(&self, send: &RawSend) -> Result<Target, Error> {
-        Ok(Target {
-            destination: send.destination.map(ipv4).transpose()?,
-            netif: self.stack.engine.netif_if_there(send.netif)?,
-            source: send.source.map(ipv4).transpose()?,
-        })
+        let netif = self.stack.engine.netif_if_there(send.netif)?;
+        let address = |address| match netif {
+            Some(netif) => Address::from_ip(address, Some(netif.0.index as usize)),
+            None => self.address(address),
+        };
+        let destination = send.destination.map(address).transpose()?;
+        Ok(Target { destination, netif, source: send.source.map(address).transpose()? })
     }
 
     /// The address that it is bound to; 0.0.0.0: any.
     pub fn local(&self) -> Result<IpAddr, Error> {
-        self.stack.engine.raw.slots.get(self.handle.0).map(|pcb| IpAddr::V4(pcb.local)).ok_or(Error::Closed)
+        self.stack.engine.raw.slots.get(self.handle.0).map(|pcb| pcb.local.to_ip()).ok_or(Error::Closed)
     }
 
     /// The connected peer.
     pub fn remote(&self) -> Option<IpAddr> {
-        self.stack.engine.raw.slots.get(self.handle.0)?.remote.map(IpAddr::V4)
+        self.stack.engine.raw.slots.get(self.handle.0)?.remote.map(Address::to_ip)
     }
 
     /// Sets the time-to-live of unicast packets.

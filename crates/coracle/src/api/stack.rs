@@ -1,6 +1,6 @@
 //! The stack: the engine and the handlers of its control blocks.
 
-use core::net::{IpAddr, SocketAddr, SocketAddrV4};
+use core::net::IpAddr;
 
 use coracle_buf::{Arena, Memory, Pbuf, Table};
 
@@ -274,12 +274,12 @@ impl<H: Handler> Stack<H> {
             }
             Event::UdpError { pcb, to, error } => {
                 if let Some(pcb) = self.engine.udp.slots.key_at(pcb as usize) {
-                    self.call_udp(pcb, |handler, udp| handler.datagram_error(udp, SocketAddr::V4(to), error));
+                    self.call_udp(pcb, |handler, udp| handler.datagram_error(udp, to.to_socket(), error));
                 }
                 None
             }
             Event::RawError { pcb, to, error } => {
-                self.call_raw_error(pcb, IpAddr::V4(to), error);
+                self.call_raw_error(pcb, to.to_ip(), error);
                 None
             }
             Event::Tcp { pcb, report } => {
@@ -301,7 +301,7 @@ impl<H: Handler> Stack<H> {
     #[allow(clippy::inline_always, reason = "nearly every event")]
     fn call_datagram(&mut self, pcb: Key, data: Pbuf) {
         let Some(info) = &self.engine.current else { return };
-        let from = SocketAddr::V4(SocketAddrV4::new(info.source, info.source_port));
+        let from = info.from().to_socket();
         self.call_udp(pcb, |handler, udp| handler.datagram(udp, from, data));
     }
 

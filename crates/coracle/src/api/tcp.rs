@@ -5,7 +5,8 @@ use core::time::Duration;
 
 use coracle_buf::Pbuf;
 
-use super::{Stack, TcpListenerHandle, endpoint_v4};
+use super::{Stack, TcpListenerHandle};
+use crate::address::Endpoint;
 use crate::config::Config;
 use crate::error::{Error, Rejected};
 use crate::netif::NetifHandle;
@@ -119,6 +120,10 @@ impl<'a, H> Tcp<'a, H> {
         self.stack.engine.tcp.get(self.handle.0).ok_or(Error::Closed)
     }
 
+    fn endpoint(&self, socket: SocketAddr) -> Result<Endpoint, Error> {
+        Endpoint::from_socket(socket, self.stack.engine.zone(self.pcb()?.netif))
+    }
+
     fn change(&mut self, change: impl FnOnce(&mut TcpPcb)) -> Result<(), Error> {
         self.stack.engine.tcp.get_mut(self.handle.0).map(change).ok_or(Error::Closed)
     }
@@ -138,7 +143,8 @@ impl<'a, H> Tcp<'a, H> {
     /// ([`Tcp::set_reuse_address`]); [`Error::Buffer`] when no port is free; [`Error::Value`] for an address that is
     /// not ours; [`Error::IsConnected`].
     pub fn bind(&mut self, local: SocketAddr) -> Result<(), Error> {
-        self.stack.engine.tcp_bind(self.handle.0, endpoint_v4(local)?)
+        let local = self.endpoint(local)?;
+        self.stack.engine.tcp_bind(self.handle.0, local)
     }
 
     /// Sends and receives only through an interface, or any again. lwIP: `tcp_bind_netif`.
@@ -173,7 +179,8 @@ impl<'a, H> Tcp<'a, H> {
     /// [`Error::IsConnected`]; [`Error::Value`] for port zero or an address that is not one host's; [`Error::Route`];
     /// [`Error::InUse`] when there is such a connection, or no port is free; [`Error::Memory`].
     pub fn connect(&mut self, remote: SocketAddr) -> Result<(), Error> {
-        let connected = self.stack.engine.tcp_connect(self.handle.0, endpoint_v4(remote)?);
+        let remote = self.endpoint(remote)?;
+        let connected = self.stack.engine.tcp_connect(self.handle.0, remote);
         self.settle(connected)
     }
 
@@ -334,12 +341,12 @@ impl<'a, H> Tcp<'a, H> {
 
     /// The local address and port; zeros where they are open.
     pub fn local(&self) -> Result<SocketAddr, Error> {
-        Ok(SocketAddr::V4(self.pcb()?.flow.local))
+        Ok(self.pcb()?.flow.local.to_socket())
     }
 
     /// The peer; zeros while there is none.
     pub fn remote(&self) -> Result<SocketAddr, Error> {
-        Ok(SocketAddr::V4(self.pcb()?.flow.remote))
+        Ok(self.pcb()?.flow.remote.to_socket())
     }
 
     /// The listener that it came from, until it is accepted.

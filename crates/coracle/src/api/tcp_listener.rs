@@ -1,6 +1,6 @@
 //! TCP listeners, as the application sees them.
 
-use core::net::{SocketAddr, SocketAddrV4};
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::Stack;
@@ -101,8 +101,7 @@ impl<H> TcpListener<'_, H> {
 
     /// Where it listens.
     pub fn local(&self) -> Result<SocketAddr, Error> {
-        let local: SocketAddrV4 = self.listener()?.local;
-        Ok(SocketAddr::V4(local))
+        Ok(self.listener()?.local.to_socket())
     }
 
     /// The connections that wait, half-open or to be accepted.

@@ -1,13 +1,14 @@
 //! UDP and UDP-Lite control blocks, as the application sees them.
 
-use core::net::{IpAddr, SocketAddr, SocketAddrV4};
+use core::net::{IpAddr, SocketAddr};
 
 use coracle_buf::{Layer, Pbuf};
 
-use super::{Handler, Place, Stack, endpoint_v4, ipv4};
+use super::{Handler, Place, Stack};
+use crate::address::{Address, Endpoint};
 use crate::engine::small_pbuf;
 use crate::error::{Error, Rejected};
-use crate::ip::PacketInfo;
+use crate::ip::{PacketInfo, Received};
 use crate::netif::NetifHandle;
 use crate::table::Key;
 use crate::udp::{Class, UdpPcb, Wishes};
@@ -117,8 +118,8 @@ impl<'a, H> Udp<'a, H> {
     }
 
     /// The packet that is being delivered. lwIP: `ip_current_*`.
-    pub fn packet(&self) -> Option<&PacketInfo> {
-        self.stack.engine.current.as_ref()
+    pub fn packet(&self) -> Option<PacketInfo> {
+        self.stack.engine.current.as_ref().map(Received::info)
     }
 
     fn pcb(&self) -> Result<&UdpPcb, Error> {
@@ -138,7 +139,8 @@ impl<'a, H> Udp<'a, H> {
     /// ([`Udp::set_reuse_address`]), or no port is free; [`Error::Value`] for an address that is
     /// not ours; [`Error::IsConnected`].
     pub fn bind(&mut self, local: SocketAddr) -> Result<(), Error> {
-        self.stack.engine.udp_bind(self.handle.0, endpoint_v4(local)?)
+        let local = self.endpoint(local)?;
+        self.stack.engine.udp_bind(self.handle.0, local)
     }
 
     /// Takes every datagram that no other control block takes, whatever its port: for tunnels, on interfaces that
@@ -171,7 +173,8 @@ impl<'a, H> Udp<'a, H> {
     /// [`Error::Route`]; [`Error::InUse`] when another control block has the same peer and local port,
     /// or no port is free.
     pub fn connect(&mut self, remote: SocketAddr) -> Result<(), Error> {
-        self.stack.engine.udp_connect(self.handle.0, endpoint_v4(remote)?)
+        let remote = self.endpoint(remote)?;
+        self.stack.engine.udp_connect(self.handle.0, remote)
     }
 
     /// Takes datagrams from everybody again, as it was bound before; the interface is let go. lwIP: `udp_disconnect`.
@@ -207,7 +210,10 @@ impl<'a, H> Udp<'a, H> {
     /// As [`Udp::send`].
     #[inline]
     pub fn send_to(&mut self, data: Pbuf, remote: SocketAddr) -> Result<(), Rejected> {
-        let SocketAddr::V4(remote) = remote else { return Err(Rejected::new(Error::Value, data)) };
+        let remote = match self.endpoint(remote) {
+            Ok(remote) => remote,
+            Err(error) => return Err(Rejected::new(error, data)),
+        };
         self.stack.engine.udp_send(self.handle.0, Some(&remote), None, data)
     }
 
@@ -225,13 +231,21 @@ impl<'a, H> Udp<'a, H> {
         }
     }
 
-    fn wishes(&self, send: &UdpSend) -> Result<(Option<SocketAddrV4>, Wishes), Error> {
-        let wishes = Wishes {
-            netif: self.stack.engine.netif_if_there(send.netif)?,
-            source: send.source.map(ipv4).transpose()?,
-            source_port: send.source_port,
+    fn wishes(&self, send: &UdpSend) -> Result<(Option<Endpoint>, Wishes), Error> {
+        let netif = self.stack.engine.netif_if_there(send.netif)?;
+        let zone = self.stack.engine.zone(netif.or_else(|| self.pcb().ok()?.netif));
+        let source = send.source.map(|source| Address::from_ip(source, zone)).transpose()?;
+        let remote = send.remote.map(|remote| Endpoint::from_socket(remote, zone)).transpose()?;
+        Ok((remote, Wishes { netif, source, source_port: send.source_port }))
+    }
+
+    #[inline]
+    fn endpoint(&self, socket: SocketAddr) -> Result<Endpoint, Error> {
+        let zone = match socket {
+            SocketAddr::V4(_) => None,
+            SocketAddr::V6(_) => self.stack.engine.zone(self.pcb()?.netif),
         };
-        Ok((send.remote.map(endpoint_v4).transpose()?, wishes))
+        Endpoint::from_socket(socket, zone)
     }
 
     /// Copies bytes into a buffer of the stack's and sends them to a peer.
@@ -247,12 +261,12 @@ impl<'a, H> Udp<'a, H> {
 
     /// The local address and port; zeros where they are open.
     pub fn local(&self) -> Result<SocketAddr, Error> {
-        Ok(SocketAddr::V4(self.pcb()?.flow.local))
+        Ok(self.pcb()?.flow.local.to_socket())
     }
 
     /// The connected peer.
     pub fn remote(&self) -> Option<SocketAddr> {
-        self.pcb().ok().filter(|pcb| pcb.class == Class::Connected).map(|pcb| SocketAddr::V4(pcb.flow.remote))
+        self.pcb().ok().filter(|pcb| pcb.class == Class::Connected).map(|pcb| pcb.flow.remote.to_socket())
     }
 
     /// The time-to-live of unicast datagrams.

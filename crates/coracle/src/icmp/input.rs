@@ -1,25 +1,24 @@
 //! ICMP in: echo requests are answered in the buffer that they came in; errors go to whom they concern.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
-
 use coracle_buf::{Kind, Layer, Pbuf};
 use coracle_wire::checksum::{Sum, update};
-use coracle_wire::icmpv4::{self, IcmpHeader, Quoted, unreachable};
+use coracle_wire::icmpv4::{self, IcmpHeader, unreachable};
 use coracle_wire::ipv4::protocol;
 
+use super::Sender;
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::event::{Event, IcmpError, IcmpErrorKind};
 use crate::ip::output::Send;
 use crate::ip::sum::add_part;
-use crate::ip::{Cast, PacketInfo};
+use crate::ip::{Cast, Received};
 use crate::netif::Checksums;
 
 /// A received packet's longest part that a quoted header and its ports take: 60 bytes of header and 8 of transport.
 const QUOTE: usize = 68;
 
 impl Engine {
-    pub(crate) fn icmp_input(&mut self, info: &PacketInfo, mut packet: Pbuf) -> Option<Event> {
+    pub(crate) fn icmp_input(&mut self, info: &Received, mut packet: Pbuf) -> Option<Event> {
         count!(self.counters.icmp.received);
         let netif = info.netif.0.index as usize;
         let header_len = usize::from(info.header_len);
@@ -59,7 +58,7 @@ impl Engine {
     }
 
     /// [1122-ICMP-6] Answers with the data unchanged, from the address that was asked.
-    fn icmp_echo(&mut self, info: &PacketInfo, packet: Pbuf) {
+    fn icmp_echo(&mut self, info: &Received, packet: Pbuf) {
         // [1122-ICMP-7]
         if info.cast != Cast::Unicast && !self.config.broadcast_echo {
             count!(self.counters.icmp.broadcast_echo);
@@ -70,7 +69,7 @@ impl Engine {
         }
     }
 
-    fn icmp_try_echo(&mut self, info: &PacketInfo, mut packet: Pbuf) -> Option<()> {
+    fn icmp_try_echo(&mut self, info: &Received, mut packet: Pbuf) -> Option<()> {
         packet.remove_header(usize::from(info.header_len)).ok()?;
         if packet.payload_mut().is_err() {
             packet = packet.duplicate(Layer::Ip, Kind::Ram).ok()?;
@@ -88,21 +87,13 @@ impl Engine {
         };
         *kind = icmpv4::ECHO_REPLY;
         [*high, *low] = checksum.to_be_bytes();
-        self.ipv4_route(info.source, None).ok()?;
+        self.route_to(info.source, None).ok()?;
         let source = match info.cast {
             Cast::Unicast => info.destination,
-            Cast::Broadcast | Cast::Multicast => self.netifs.at(netif)?.ipv4.address,
+            Cast::Broadcast | Cast::Multicast => self.netifs.at(netif)?.ipv4.address.into(),
         };
-        let send = Send {
-            source,
-            destination: info.source,
-            protocol: protocol::ICMP,
-            ttl: self.config.default_ttl,
-            tos: info.tos,
-            dont_fragment: false,
-            transport: None,
-        };
-        self.ipv4_send(Some(&send), packet).ok()?;
+        let send = Send::new(source, info.source, protocol::ICMP, (self.config.default_ttl, info.tos));
+        self.ip_send(Some(&send), packet).ok()?;
         count!(self.counters.icmp.sent);
         count!(self.counters.icmp.echo_replies);
         Some(())
@@ -111,7 +102,7 @@ impl Engine {
     /// An error about a packet that this host is said to have sent [1122-ICMP-5].
     fn icmp_error_input(
         &mut self,
-        info: &PacketInfo,
+        info: &Received,
         packet: &Pbuf,
         kind: Option<IcmpErrorKind>,
     ) -> Option<Event> {
@@ -125,59 +116,15 @@ impl Engine {
             count!(self.counters.icmp.bad_quote);
             return None;
         };
-        let error = IcmpError { kind, reporter: Some(info.source) };
+        let error = IcmpError { kind, reporter: Some(info.source.to_ip()) };
         let netif = info.netif.0.index as usize;
-        let ours = self.owner_of(quoted.header.source()).is_some()
+        let ours = self.owner_of(quoted.header.source().into()).is_some()
             || self.netifs.at(netif).is_some_and(|interface| interface.accept_any);
         if !ours || quoted.header.fragment_offset() != 0 {
             count!(self.counters.icmp.bad_quote);
             return None;
         }
-        self.error_to_sender(&quoted, error)
-    }
-
-    /// Finds the control block that sent a packet, given the packet's own headers.
-    fn error_to_sender(&mut self, quoted: &Quoted<'_>, error: IcmpError) -> Option<Event> {
-        let (source, destination) = (quoted.header.source(), quoted.header.destination());
-        if quoted.header.protocol() == protocol::TCP
-            && let Some((from_port, to_port)) = quoted.ports()
-        {
-            let (local, remote) =
-                (SocketAddrV4::new(source, from_port), SocketAddrV4::new(destination, to_port));
-            let sequence = quoted.transport.get(4..8).and_then(|bytes| bytes.first_chunk());
-            return self.tcp_icmp_error(local, remote, sequence.copied().map(u32::from_be_bytes), error.kind);
-        }
-        let event = match (quoted.header.protocol(), quoted.ports()) {
-            (sent @ (protocol::UDP | protocol::UDP_LITE), Some((from_port, to_port))) => {
-                let lite = sent == protocol::UDP_LITE;
-                let to = SocketAddrV4::new(destination, to_port);
-                let pcb = self.udp_find_sender(SocketAddrV4::new(source, from_port), to, lite);
-                pcb.map(|pcb| Event::UdpError { pcb, to, error })
-            }
-            (sent, _) => {
-                let pcb = self.raw_find_sender(sent, source, destination);
-                pcb.map(|pcb| Event::RawError { pcb, to: destination, error })
-            }
-        };
-        match event {
-            Some(_) => count!(self.counters.icmp.errors_reported),
-            None => count!(self.counters.icmp.unclaimed),
-        }
-        event
-    }
-
-    /// Keeps a packet of ours, from its IP header on, to be reported as undeliverable.
-    pub(crate) fn note_undeliverable(&mut self, packet: Pbuf) {
-        // A packet that cannot be queued is merely not reported; it is counted as dropped already.
-        drop(self.undeliverable.push_back(packet));
-    }
-
-    /// The report of a packet whose neighbour does not answer.
-    pub(crate) fn report_unreachable(&mut self, packet: &Pbuf) -> Option<Event> {
-        let mut bytes = [0; QUOTE];
-        let len = packet.copy_to(0, &mut bytes);
-        let quoted = icmpv4::read_quoted(&bytes[..len]).ok()?;
-        self.error_to_sender(&quoted, IcmpError::NEIGHBOUR_UNREACHABLE)
+        self.error_to_sender(&Sender::v4(&quoted), error)
     }
 }
 
@@ -203,13 +150,7 @@ fn error_kind(kind: u8, code: u8, mtu: u16, pointer: u8) -> Option<IcmpErrorKind
         (icmpv4::TIME_EXCEEDED, icmpv4::time_exceeded::REASSEMBLY) => {
             Some(IcmpErrorKind::ReassemblyTimeExceeded)
         }
-        (icmpv4::PARAMETER_PROBLEM, _) => Some(IcmpErrorKind::ParameterProblem { pointer }),
+        (icmpv4::PARAMETER_PROBLEM, _) => Some(IcmpErrorKind::ParameterProblem { pointer: pointer.into() }),
         _ => None,
     }
-}
-
-/// Whether an address is one host's, so that an error may be sent to it.
-pub(crate) fn is_one_host(address: Ipv4Addr) -> bool {
-    let first = address.octets()[0];
-    first != 0 && first < 224
 }

@@ -3,17 +3,21 @@
 use core::net::Ipv4Addr;
 
 use coracle_buf::Pbuf;
+#[cfg(feature = "ipv6")]
+use coracle_wire::EtherType;
+use coracle_wire::Malformed;
 use coracle_wire::ethernet::HEADER_LEN;
 use coracle_wire::ipv4::{self, Ipv4Header, Ipv4Option, Options, Pattern, protocol};
-use coracle_wire::{Malformed, icmpv4};
+#[cfg(feature = "ipv6")]
+use coracle_wire::ipv6::next_header;
 
-use super::packet::{Cast, PacketInfo};
+use super::packet::{Cast, Received};
+use crate::address::Address;
 use crate::counters::count;
 use crate::engine::{Engine, Entry, LINK_GROUP, Turn};
 use crate::event::Event;
-use crate::icmp::is_one_host;
+use crate::icmp::Complaint;
 use crate::netif::{Checksums, Interface, Medium, NetifHandle};
-use crate::table::NONE;
 
 /// Why a packet is not taken.
 #[derive(Clone, Copy)]
@@ -34,12 +38,12 @@ pub(crate) struct RecentSender {
     pattern: Pattern,
     checks: Checksums,
     /// All but the lengths and ports.
-    info: PacketInfo,
+    info: Received,
 }
 
 impl RecentSender {
     pub(crate) const NONE: Self =
-        Self { netif: usize::MAX, pattern: Pattern::NONE, checks: Checksums::NONE, info: PacketInfo::NONE };
+        Self { netif: usize::MAX, pattern: Pattern::NONE, checks: Checksums::NONE, info: Received::NONE };
 }
 
 impl Engine {
@@ -76,7 +80,7 @@ impl Engine {
         count!(self.counters.ip.received);
         count!(interface.counters.in_unicast);
         self.checks = recent.checks;
-        self.current = Some(PacketInfo { total_len, ..recent.info });
+        self.current = Some(Received { total_len: total_len.into(), ..recent.info });
         self.raw.begin();
         true
     }
@@ -100,6 +104,10 @@ impl Engine {
             link_group = packet.flags().intersects(LINK_GROUP);
         }
         let bytes = packet.payload().get(at..).unwrap_or_default();
+        #[cfg(feature = "ipv6")]
+        if is_v6(entry, packet.payload(), at) {
+            return Err(Turn::V6 { at });
+        }
         let header = Ipv4Header::read(bytes).map_err(|why| Turn::Malformed { at, why })?;
         let (header_len, total_len) = (header.header_len(), header.total_len());
         if at + total_len > packet.len() {
@@ -115,10 +123,10 @@ impl Engine {
         }
         let (source, destination) = (header.source(), header.destination());
         let netif_handle = NetifHandle(key);
-        let info = PacketInfo {
+        let info = Received {
             netif: netif_handle,
-            source,
-            destination,
+            source: source.into(),
+            destination: destination.into(),
             source_port: 0,
             destination_port: 0,
             cast: self
@@ -127,8 +135,8 @@ impl Engine {
             protocol: header.protocol(),
             ttl: header.ttl(),
             tos: header.tos(),
-            header_len: header_len as u8,
-            total_len: total_len as u16,
+            header_len: header_len as u16,
+            total_len: total_len as u32,
         };
         let fragment = header.is_fragment();
         self.current = Some(info);
@@ -152,7 +160,7 @@ impl Engine {
         Ok(at)
     }
 
-    fn remember_sender(&mut self, netif: usize, packet: &Pbuf, info: PacketInfo) {
+    fn remember_sender(&mut self, netif: usize, packet: &Pbuf, info: Received) {
         if let Some(frame) = packet.payload().first_chunk() {
             let (pattern, checks) = (Pattern::of(frame), self.checks);
             self.recent_sender = RecentSender { netif, pattern, checks, info };
@@ -246,34 +254,17 @@ impl Engine {
             return Some(Cast::Broadcast);
         }
         if address.is_multicast() {
-            let member = self.groups.contains(&self.hash_key, netif.0.index, address);
+            let member = self.groups.contains(&self.hash_key, netif.0.index, address.into());
             return member.then_some(Cast::Multicast);
         }
         let loopback = interface.medium == Medium::Loopback;
         let ours = if address.is_loopback() {
             loopback
         } else {
-            (interface.accept_any && is_one_host(address))
-                || ((loopback || !self.config.strong_host) && self.owner_of(address).is_some())
+            (interface.accept_any && Address::v4(address).is_one_host())
+                || ((loopback || !self.config.strong_host) && self.owner_of(address.into()).is_some())
         };
         ours.then_some(Cast::Unicast)
-    }
-
-    /// The interface that has an address.
-    #[inline]
-    pub(crate) fn owner_of(&self, address: Ipv4Addr) -> Option<usize> {
-        // Most addresses that are not ours are told by one bit.
-        if self.address_bits & address_bit(address) == 0 {
-            return None;
-        }
-        let mut at = self.addresses.first(self.hash_key.hash(u64::from(address.to_bits()), 0));
-        while at != NONE {
-            if self.netifs.at(at as usize).is_some_and(|interface| interface.ipv4.address == address) {
-                return Some(at as usize);
-            }
-            at = self.addresses.next(at);
-        }
-        None
     }
 
     /// [1122-IP-4] [1122-UDP-8] [RFC 9293 MUST-63] Whether an address can be a source on the wire: one host's, not
@@ -287,7 +278,7 @@ impl Engine {
         }
         (first != 127 || interface.medium == Medium::Loopback)
             && source != interface.broadcast
-            && (interface.medium == Medium::Loopback || self.owner_of(source).is_none())
+            && (interface.medium == Medium::Loopback || self.owner_of(source.into()).is_none())
     }
 
     /// Looks through the options: source routes are refused [RFC 7126 §4.3], malformed ones answered [RFC 792].
@@ -304,8 +295,8 @@ impl Engine {
                     count!(self.counters.ip.bad_options);
                     // The message quotes the packet, without what the link put before it.
                     if packet.remove_header(at).is_ok() {
-                        let rest = [pointer as u8, 0, 0, 0];
-                        self.icmp_send_error(&info, packet, icmpv4::PARAMETER_PROBLEM, 0, rest);
+                        let complaint = Complaint::BadHeader { pointer: pointer as u32 };
+                        self.icmp_complain(&info, packet, complaint);
                     }
                     return false;
                 }
@@ -327,39 +318,45 @@ impl Engine {
     /// Hands the present packet to its protocol, after the raw control blocks.
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "called once")]
-    pub(crate) fn ipv4_protocol(&mut self, packet: Pbuf, at: usize) -> Option<Event> {
+    pub(crate) fn ip_protocol(&mut self, packet: Pbuf, at: usize) -> Option<Event> {
         match self.current.as_ref()?.protocol {
             protocol::UDP => self.udp_input(packet, at),
             protocol::TCP => match self.tcp_arrival(packet, at) {
                 Ok(event) => event,
-                Err(packet) => self.ipv4_other_protocol(packet, at),
+                Err(packet) => self.ip_other_protocol(packet, at),
             },
-            _ => self.ipv4_other_protocol(packet, at),
+            _ => self.ip_other_protocol(packet, at),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn ipv4_other_protocol(&mut self, packet: Pbuf, at: usize) -> Option<Event> {
+    fn ip_other_protocol(&mut self, packet: Pbuf, at: usize) -> Option<Event> {
         let info = self.current?;
         let packet = self.hide_link(at, packet)?;
         match info.protocol {
             protocol::TCP => return self.tcp_input(&info, packet),
-            protocol::ICMP => return self.icmp_input(&info, packet),
+            protocol::ICMP if info.destination.is_v4() => return self.icmp_input(&info, packet),
+            #[cfg(feature = "ipv6")]
+            next_header::ICMPV6 if !info.destination.is_v4() => return self.icmpv6_input(&info, packet),
             protocol::UDP_LITE => return self.udp_lite_input(&info, packet),
             _ => {}
         }
         if !self.raw.was_claimed() {
-            count!(self.counters.ip.unknown_protocol);
-            let code = icmpv4::unreachable::PROTOCOL;
-            self.icmp_send_error(&info, &packet, icmpv4::DESTINATION_UNREACHABLE, code, [0; 4]);
+            count!(self.counters.ip_of(info.destination).unknown_protocol);
+            self.icmp_complain(&info, &packet, Complaint::NoProtocol);
         }
         None
     }
 }
 
-/// The bit that an address of ours sets in `Engine::address_bits`.
+/// Whether what came is a packet of IPv6: the link says so, or, where it says nothing, the packet itself.
+#[cfg(feature = "ipv6")]
 #[inline]
-pub(crate) fn address_bit(address: Ipv4Addr) -> u64 {
-    1 << (address.octets()[3] % 64)
+fn is_v6(entry: Entry, bytes: &[u8], at: usize) -> bool {
+    match (entry, at) {
+        (Entry::Frame, HEADER_LEN) => bytes.get(12..14) == Some(&EtherType::IPV6.0.to_be_bytes()),
+        (Entry::Frame | Entry::Looped, 0) => bytes.first().is_some_and(|first| first >> 4 == 6),
+        _ => false,
+    }
 }

@@ -1,11 +1,20 @@
-//! The Internet Protocol: IPv4 in and out, routes, multicast groups.
+//! The Internet Protocol in both versions: in and out, addresses, routes, multicast groups.
 
+pub(crate) mod addresses;
 pub(crate) mod groups;
 pub(crate) mod input;
+#[cfg(feature = "ipv6")]
+pub(crate) mod input_v6;
 pub(crate) mod output;
 pub(crate) mod packet;
 pub(crate) mod route;
+#[cfg(feature = "ipv6")]
+mod select;
 pub(crate) mod sum;
+pub(crate) mod way;
 
+#[cfg(feature = "ipv6")]
+pub use addresses::AddressState;
+pub(crate) use packet::Received;
 pub use packet::{Cast, PacketInfo};
 pub use route::Route;

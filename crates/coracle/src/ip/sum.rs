@@ -1,7 +1,21 @@
 //! The Internet checksum over a part of a packet.
 
 use coracle_buf::Pbuf;
-use coracle_wire::checksum::Sum;
+#[cfg(feature = "ipv6")]
+use coracle_wire::checksum::pseudo_v6;
+use coracle_wire::checksum::{Sum, pseudo_v4};
+
+use crate::address::Address;
+
+/// The sum of the pseudo-header that transports count in: `len` is the length in bytes of the transport's packet.
+#[inline]
+pub(crate) fn pseudo(source: Address, destination: Address, protocol: u8, len: usize) -> Sum {
+    #[cfg(feature = "ipv6")]
+    if !destination.is_v4() {
+        return pseudo_v6(source.wire_v6().into(), destination.wire_v6().into(), protocol, len as u32);
+    }
+    pseudo_v4(source.low(), destination.low(), protocol, len as u16)
+}
 
 /// Adds `len` bytes of a packet to a sum, from `offset` on, which lies in the first segment. Where there are fewer,
 /// those that there are.

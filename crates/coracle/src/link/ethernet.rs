@@ -38,10 +38,10 @@ impl Interface {
         let mut header_len = 0;
         if let Medium::Ethernet(own) = &self.medium {
             let Ok(header) = EthernetHeader::read(frame.payload()) else { return Err(LinkTurn::Short) };
-            let plain = header.is_between_stations(own)
-                && header.ether_type() == EtherType::IPV4
-                && self.vlan.is_none();
-            if !plain {
+            let ether_type = header.ether_type();
+            let ours =
+                ether_type == EtherType::IPV4 || (cfg!(feature = "ipv6") && ether_type == EtherType::IPV6);
+            if !ours || !header.is_between_stations(own) || self.vlan.is_some() {
                 return Err(LinkTurn::Other);
             }
             header_len = HEADER_LEN;
@@ -94,6 +94,8 @@ impl Engine {
         frame = self.hide_link(header_len, frame)?;
         match ether_type {
             EtherType::IPV4 => self.enter(Entry::Packet, netif, frame),
+            #[cfg(feature = "ipv6")]
+            EtherType::IPV6 => self.ipv6_input(Entry::Packet, netif, frame, 0),
             EtherType::ARP => {
                 self.arp_input(netif, frame);
                 None

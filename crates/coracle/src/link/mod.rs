@@ -1,8 +1,10 @@
-//! The link layer: Ethernet frames, and ARP, which finds the stations behind IPv4 addresses.
+//! The link layer: Ethernet frames, and the cache of the stations behind IP addresses, which ARP and neighbour
+//! discovery fill.
 
 pub(crate) mod arp;
 pub(crate) mod ethernet;
 pub(crate) mod neighbours;
+pub(crate) mod resolve;
 
 pub(crate) use ethernet::LinkHeader;
 pub use neighbours::{Neighbour, NeighbourState};

@@ -1,14 +1,15 @@
-//! The neighbour cache: which station has which IPv4 address, and what waits to learn it.
+//! The neighbour cache: which station has which IP address, and what waits to learn it.
 //!
 //! An entry is *incomplete* until the first answer comes; then *reachable*; some time before its end *stale*, still
 //! used, and asked again at the next use (*refreshing*). Entries of a full table give way in the order of a clock:
 //! what was used since the hand came by stays for one more round, what the owner set stays for ever.
 
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 
 use coracle_buf::{Arena, Error, PbufQueue};
 use coracle_wire::MacAddr;
 
+use crate::address::Address;
 use crate::netif::NetifHandle;
 use crate::random::HashKey;
 use crate::table::{Index, NONE, Slots};
@@ -34,7 +35,7 @@ pub struct Neighbour {
     /// The interface that it is behind.
     pub netif: NetifHandle,
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Its station; none while it is not known.
     pub station: Option<MacAddr>,
     /// How much the stack knows of it.
@@ -46,7 +47,7 @@ pub struct Neighbour {
 /// An entry of the cache.
 pub(crate) struct Entry {
     pub(crate) netif: u32,
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: Address,
     pub(crate) mac: MacAddr,
     pub(crate) state: NeighbourState,
     /// Requests sent since it was last confirmed.
@@ -73,8 +74,8 @@ impl Neighbours {
         Ok(Self { slots, index: Index::new(arena, capacity)?, hand: 0, settled: false, pending: 0 })
     }
 
-    fn hash(key: &HashKey, netif: usize, address: Ipv4Addr) -> u32 {
-        key.hash(u64::from(address.to_bits()), netif as u64)
+    fn hash(key: &HashKey, netif: usize, address: Address) -> u32 {
+        key.hash(address.word(key), netif as u64)
     }
 
     /// Whether the link header of the remembered hop holds.
@@ -93,7 +94,7 @@ impl Neighbours {
         self.settled = false;
     }
 
-    pub(crate) fn find(&self, key: &HashKey, netif: usize, address: Ipv4Addr) -> Option<usize> {
+    pub(crate) fn find(&self, key: &HashKey, netif: usize, address: Address) -> Option<usize> {
         let is_it = |entry: &Entry| entry.address == address && entry.netif == netif as u32;
         let mut at = self.index.first(Self::hash(key, netif, address));
         while at != NONE {
@@ -127,7 +128,7 @@ impl Neighbours {
         &mut self,
         key: &HashKey,
         netif: usize,
-        address: Ipv4Addr,
+        address: Address,
         mac: MacAddr,
         state: NeighbourState,
     ) -> Result<usize, Error> {

@@ -25,6 +25,8 @@ impl Reasons {
     pub const IPV4_NETMASK_CHANGED: Self = Self(0x40);
     /// Address, netmask or gateway were set, changed or not.
     pub const IPV4_SETTINGS_CHANGED: Self = Self(0x80);
+    /// An IPv6 address came, went, or changed its state.
+    pub const IPV6_ADDRESSES_CHANGED: Self = Self(0x200);
     /// An address was set that packets can be sent from, changed or not.
     pub const IPV4_ADDRESS_VALID: Self = Self(0x400);
     /// Every reason there is.

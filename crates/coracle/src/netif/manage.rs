@@ -5,12 +5,11 @@ use core::net::Ipv4Addr;
 use coracle_buf::{Error, PbufQueue};
 
 use super::{Interface, Ipv4Settings, Medium, NetifConfig, NetifHandle, Reasons};
+use crate::address::Address;
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::event::Event;
-use crate::icmp::is_one_host;
 use crate::ip::Route;
-use crate::ip::input::address_bit;
 use crate::ip::route::Entry;
 
 impl Engine {
@@ -20,7 +19,9 @@ impl Engine {
             return Err(Error::InUse);
         }
         let handle = NetifHandle(self.netifs.insert(Interface::new(config))?);
-        self.index_address(handle, true);
+        self.index_v4(handle.slot(), true);
+        #[cfg(feature = "ipv6")]
+        self.netif_begin_v6(handle);
         self.note_change(handle, Reasons::ADDED, Ipv4Settings::NONE);
         self.routes_changed();
         Ok(handle)
@@ -30,9 +31,11 @@ impl Engine {
     pub(crate) fn netif_remove(&mut self, netif: NetifHandle) -> Result<(), Error> {
         let slot = self.netif_slot(netif)?;
         self.netif_set_up(netif, false)?;
-        self.index_address(netif, false);
+        self.index_v4(slot, false);
+        #[cfg(feature = "ipv6")]
+        self.netif_forget_v6(slot);
         if let Some(address) = self.netifs.get(netif.0).map(|interface| interface.ipv4.address) {
-            self.tcp_address_gone(address);
+            self.tcp_address_gone(address.into());
         }
         self.forget_neighbours(slot, true);
         self.groups.forget(&self.hash_key, slot as u32);
@@ -108,22 +111,23 @@ impl Engine {
             return Err(Error::Value);
         }
         let old = interface.ipv4;
-        self.index_address(netif, false);
+        self.index_v4(slot, false);
         if let Some(interface) = self.netifs.get_mut(netif.0) {
             interface.set_ipv4(settings);
         }
-        self.index_address(netif, true);
+        self.index_v4(slot, true);
         self.note_change(netif, reasons(&old, &settings), old);
         self.routes_changed();
         if old.address != settings.address || old.netmask != settings.netmask {
             self.forget_neighbours(slot, false);
         }
         if old.address != settings.address {
-            self.tcp_address_gone(old.address);
+            self.tcp_address_gone(old.address.into());
             if !old.address.is_unspecified() && !settings.address.is_unspecified() {
-                self.tcp_listeners_rebind(old.address, settings.address);
-                self.udp_rebind(old.address, settings.address);
-                self.raw_rebind(old.address, settings.address);
+                let (old, new) = (old.address.into(), settings.address.into());
+                self.tcp_listeners_rebind(old, new);
+                self.udp_rebind(old, new);
+                self.raw_rebind(old, new);
             }
             if self.netifs.get(netif.0).is_some_and(Interface::is_ready) {
                 self.announce(netif);
@@ -143,8 +147,11 @@ impl Engine {
 
     pub(crate) fn route_add(&mut self, route: &Route) -> Result<(), Error> {
         self.netif_slot(route.netif)?;
-        if route.gateway.is_some_and(|gateway| !is_one_host(gateway) || gateway.is_loopback()) {
-            return Err(Error::Argument);
+        if let Some(gateway) = route.gateway {
+            let gateway = Address::from_ip(gateway, Some(route.netif.0.index as usize))?;
+            if !gateway.is_one_host() || gateway.is_loopback() {
+                return Err(Error::Argument);
+            }
         }
         self.forget_ways();
         self.routes.add(route)
@@ -169,39 +176,29 @@ impl Engine {
                 let length = settings.prefix_len();
                 let on_link = interface
                     .has_address()
-                    .then(|| Entry::derived(settings.address, length, netif, Ipv4Addr::UNSPECIFIED, metric));
+                    .then(|| Entry::derived(settings.address.into(), length, netif, Address::ANY_V4, metric));
                 let leads_everywhere = interface.medium == Medium::Ip && default == Some(netif);
                 let gateway = (!settings.gateway.is_unspecified() || leads_everywhere)
-                    .then(|| Entry::derived(Ipv4Addr::UNSPECIFIED, 0, netif, settings.gateway, metric));
+                    .then(|| Entry::derived(Address::ANY_V4, 0, netif, settings.gateway.into(), metric));
                 on_link.into_iter().chain(gateway)
             });
+        #[cfg(feature = "ipv6")]
+        let derived = derived.chain(self.addresses.v6.iter().filter_map(|(_, entry)| {
+            let key = netifs.key_at(entry.netif as usize)?;
+            let netif = NetifHandle(key);
+            let metric = u16::from(default != Some(netif));
+            let on_link = !entry.address.is_link_local() && entry.prefix_len < 128;
+            on_link.then(|| Entry::derived(entry.address, entry.prefix_len, netif, Address::ANY, metric))
+        }));
         self.routes.rebuild(derived, |netif| netifs.get(netif.0).is_some_and(|interface| !interface.removed));
     }
 
     /// Whether another interface has an address already.
     fn address_taken(&self, own: Option<usize>, address: Ipv4Addr) -> bool {
-        !address.is_unspecified() && self.owner_of(address).is_some_and(|owner| Some(owner) != own)
+        !address.is_unspecified() && self.owner_of(address.into()).is_some_and(|owner| Some(owner) != own)
     }
 
-    /// Puts an interface into the index of addresses, or takes it out.
-    fn index_address(&mut self, netif: NetifHandle, insert: bool) {
-        let Some(interface) = self.netifs.get(netif.0) else { return };
-        if !interface.has_address() || interface.removed {
-            return;
-        }
-        let address = interface.ipv4.address;
-        let hash = self.hash_key.hash(u64::from(address.to_bits()), 0);
-        if insert {
-            self.addresses.insert(hash, netif.0.index);
-            self.address_bits |= address_bit(address);
-        } else {
-            self.addresses.remove(hash, netif.0.index);
-            let others = self.netifs.iter().filter(|&(key, other)| key != netif.0 && other.has_address());
-            self.address_bits = others.fold(0, |bits, (_, other)| bits | address_bit(other.ipv4.address));
-        }
-    }
-
-    fn note_change(&mut self, netif: NetifHandle, reasons: Reasons, before: Ipv4Settings) {
+    pub(super) fn note_change(&mut self, netif: NetifHandle, reasons: Reasons, before: Ipv4Settings) {
         if let Some(interface) = self.netifs.get_mut(netif.0) {
             if interface.change.reasons == Reasons::NONE {
                 self.netifs_changed += 1;

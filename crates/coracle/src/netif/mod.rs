@@ -4,6 +4,8 @@ mod change;
 mod config;
 mod interface;
 mod manage;
+#[cfg(feature = "ipv6")]
+mod manage_v6;
 
 pub use change::{NetifEvent, Reasons};
 pub use config::{Checksums, Hostname, Ipv4Settings, Medium, NetifConfig};
@@ -20,5 +22,11 @@ impl NetifHandle {
     /// The interface's index, from 1 to 255, as in `if_nametoindex` and lwIP's `netif_get_index`.
     pub const fn index(self) -> u8 {
         self.0.index as u8 + 1
+    }
+
+    /// Its slot.
+    #[inline]
+    pub(crate) const fn slot(self) -> usize {
+        self.0.index as usize
     }
 }

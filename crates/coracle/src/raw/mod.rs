@@ -1,25 +1,24 @@
 //! Raw IP: control blocks that see whole packets of one protocol before the stack does.
 
-use core::net::Ipv4Addr;
-
 use coracle_buf::{Arena, Error, Pbuf};
 use coracle_wire::checksum::{Sum, checksum};
 use coracle_wire::ipv4::{CHECKSUM_OFFSET, Ipv4Header, header_checksum_ok};
 
+use crate::address::Address;
 use crate::counters::count;
 use crate::engine::{Engine, Entry};
 use crate::error::Rejected;
 use crate::event::Event;
 use crate::ip::output::Send;
-use crate::ip::{Cast, PacketInfo};
+use crate::ip::{Cast, Received};
 use crate::netif::NetifHandle;
 use crate::table::{Index, Key, NONE, Slots};
 
 /// A raw control block.
 pub(crate) struct RawPcb {
     pub(crate) protocol: u8,
-    pub(crate) local: Ipv4Addr,
-    pub(crate) remote: Option<Ipv4Addr>,
+    pub(crate) local: Address,
+    pub(crate) remote: Option<Address>,
     pub(crate) netif: Option<NetifHandle>,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
@@ -36,9 +35,9 @@ pub(crate) struct RawPcb {
 /// What a sender says of one packet; what it leaves out is the control block's.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Target {
-    pub(crate) destination: Option<Ipv4Addr>,
+    pub(crate) destination: Option<Address>,
     pub(crate) netif: Option<NetifHandle>,
-    pub(crate) source: Option<Ipv4Addr>,
+    pub(crate) source: Option<Address>,
 }
 
 /// All raw control blocks, found by protocol.
@@ -93,10 +92,10 @@ fn hash(protocol: u8) -> u32 {
 }
 
 impl RawPcb {
-    fn takes(&self, info: &PacketInfo) -> bool {
+    fn takes(&self, info: &Received) -> bool {
         self.protocol == info.protocol
             && self.netif.is_none_or(|netif| netif == info.netif)
-            && (self.local.is_unspecified() || self.local == info.destination)
+            && self.local.takes(info.destination)
             && self.remote.is_none_or(|remote| remote == info.source)
     }
 }
@@ -105,7 +104,7 @@ impl Engine {
     pub(crate) fn raw_new(&mut self, protocol: u8) -> Result<Key, Error> {
         let key = self.raw.slots.insert(RawPcb {
             protocol,
-            local: Ipv4Addr::UNSPECIFIED,
+            local: Address::ANY,
             remote: None,
             netif: None,
             ttl: self.config.default_ttl,
@@ -145,7 +144,7 @@ impl Engine {
         let info = self.current?;
         // The application had the packet in its hands: look again at what the stack relies on.
         let intact = Ipv4Header::read(packet.payload()).is_ok_and(|header| {
-            packet.len() == usize::from(info.total_len)
+            packet.len() == info.total_len as usize
                 && header.header_len() == usize::from(info.header_len)
                 && header.protocol() == info.protocol
         });
@@ -158,7 +157,7 @@ impl Engine {
     }
 
     #[cold]
-    fn raw_offer(&mut self, info: &PacketInfo, packet: Pbuf, pcb: Option<u32>) -> Option<Event> {
+    fn raw_offer(&mut self, info: &Received, packet: Pbuf, pcb: Option<u32>) -> Option<Event> {
         let Some(pcb) = pcb else {
             return self.enter(Entry::Offered, info.netif.0.index as usize, packet);
         };
@@ -170,7 +169,7 @@ impl Engine {
     }
 
     /// An interface's address changed: what was bound to the old one is bound to the new one.
-    pub(crate) fn raw_rebind(&mut self, old: Ipv4Addr, new: Ipv4Addr) {
+    pub(crate) fn raw_rebind(&mut self, old: Address, new: Address) {
         for position in 0..self.raw.slots.capacity() {
             if let Some(pcb) = self.raw.slots.at_mut(position)
                 && pcb.local == old
@@ -181,15 +180,10 @@ impl Engine {
     }
 
     /// The control block that sent a packet which an ICMP error is about.
-    pub(crate) fn raw_find_sender(
-        &self,
-        protocol: u8,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
-    ) -> Option<u32> {
+    pub(crate) fn raw_find_sender(&self, protocol: u8, source: Address, destination: Address) -> Option<u32> {
         self.raw.find(self.raw.index.first(hash(protocol)), |pcb| {
             pcb.protocol == protocol
-                && (pcb.local.is_unspecified() || pcb.local == source)
+                && pcb.local.takes(source)
                 && pcb.remote.is_none_or(|remote| remote == destination)
         })
     }
@@ -206,10 +200,8 @@ impl Engine {
 
     fn raw_try_send(&mut self, key: Key, target: &Target, mut data: Pbuf) -> Result<(), Rejected> {
         match self.raw_prepare(key, target, &mut data) {
-            Ok((Cast::Multicast, send)) if self.raw_loops(key) => {
-                self.ipv4_send_and_loop(send.as_ref(), data)
-            }
-            Ok((_, send)) => self.ipv4_send(send.as_ref(), data),
+            Ok((Cast::Multicast, send)) if self.raw_loops(key) => self.ip_send_and_loop(send.as_ref(), data),
+            Ok((_, send)) => self.ip_send(send.as_ref(), data),
             Err(error) => Err(Rejected::new(error, data)),
         }
     }
@@ -234,26 +226,18 @@ impl Engine {
         let ttl = if multicast { pcb.multicast_ttl } else { pcb.ttl };
         let (broadcast, checksum_offset) = (pcb.broadcast, pcb.checksum_offset);
         let bound = Some(pcb.local).filter(|local| !local.is_unspecified());
-        let mut send = Send {
-            source: Ipv4Addr::UNSPECIFIED,
-            destination,
-            protocol: pcb.protocol,
-            ttl,
-            tos: pcb.tos,
-            dont_fragment: false,
-            transport: None,
-        };
-        let hop = *self.ipv4_route(destination, demanded)?;
+        let mut send = Send::new(Address::ANY, destination, pcb.protocol, (ttl, pcb.tos));
+        let hop = *self.route_to(destination, demanded)?;
         if hop.cast == Cast::Broadcast && !broadcast {
             return Err(Error::Value);
         }
         if let Some((source, _)) = included {
-            self.ipv4_own_source(&hop, source)?;
+            self.check_source(&hop, source)?;
             return Ok((hop.cast, None));
         }
         send.source = match target.source.or(bound) {
             Some(source) => {
-                self.ipv4_own_source(&hop, source)?;
+                self.check_source(&hop, source)?;
                 source
             }
             None if hop.has_source() => hop.source,
@@ -268,12 +252,12 @@ impl Engine {
 
 /// The source and destination of a packet with a header of its own, which must be well-formed and as long as the
 /// packet; its checksum is put right.
-fn own_header(packet: &mut Pbuf) -> Result<(Ipv4Addr, Ipv4Addr), Error> {
+fn own_header(packet: &mut Pbuf) -> Result<(Address, Address), Error> {
     let header = Ipv4Header::read(packet.payload()).map_err(|_| Error::Value)?;
     if header.total_len() != packet.len() || header.ttl() == 0 {
         return Err(Error::Value);
     }
-    let (len, addresses) = (header.header_len(), (header.source(), header.destination()));
+    let (len, addresses) = (header.header_len(), (header.source().into(), header.destination().into()));
     if !header_checksum_ok(&packet.payload()[..len]) {
         packet.take_at(CHECKSUM_OFFSET, &[0, 0])?;
         let checksum = checksum(&packet.payload()[..len]);

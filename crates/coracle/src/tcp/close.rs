@@ -1,10 +1,9 @@
 //! Connections closed, shut down and aborted [RFC 9293 §3.6].
 
-use core::net::Ipv4Addr;
-
 use coracle_buf::Error;
 
 use super::state::{Flags, TcpState};
+use crate::address::Address;
 use crate::engine::Engine;
 use crate::table::Key;
 
@@ -121,13 +120,13 @@ impl Engine {
     }
 
     /// An address is no longer ours: connections from it are over. lwIP: `tcp_netif_ip_addr_changed`.
-    pub(crate) fn tcp_address_gone(&mut self, address: Ipv4Addr) {
+    pub(crate) fn tcp_address_gone(&mut self, address: Address) {
         if address.is_unspecified() {
             return;
         }
         for position in 0..self.tcp.slots.capacity() {
             let Some(pcb) = self.tcp.slots.at(position) else { continue };
-            let (from_it, connected) = (*pcb.flow.local.ip() == address, pcb.flags.has(Flags::INDEXED));
+            let (from_it, connected) = (pcb.flow.local.address == address, pcb.flags.has(Flags::INDEXED));
             if from_it && connected {
                 self.tcp_end(position as u32, Some(Error::Aborted));
             }
@@ -135,7 +134,7 @@ impl Engine {
     }
 
     /// What listens at an address that was replaced listens at the new one.
-    pub(crate) fn tcp_listeners_rebind(&mut self, from: Ipv4Addr, to: Ipv4Addr) {
+    pub(crate) fn tcp_listeners_rebind(&mut self, from: Address, to: Address) {
         for position in 0..self.tcp.listeners.capacity() {
             self.tcp.rebind_listener(&self.hash_key, position as u32, from, to);
         }

@@ -136,10 +136,10 @@ impl Cookies {
     }
 
     fn sequence(&self, flow: &Flow, peer: Seq, size: u32, options: Option<u32>, minute: u64) -> Seq {
-        let (addresses, ports) = flow.words();
         let told = options.map_or(u64::MAX >> 32, u64::from) << 32 | u64::from(size);
         let mut hasher = SipHasher24::new_with_key(&self.key);
-        for word in [addresses, ports << 32 | u64::from(peer.0), told, minute] {
+        flow.feed(&mut hasher);
+        for word in [u64::from(peer.0), told, minute] {
             hasher.write_u64(word);
         }
         let proof = hasher.finish() as u32 & PROOF;
@@ -149,18 +149,18 @@ impl Cookies {
 
 #[cfg(test)]
 mod tests {
-    use core::net::{Ipv4Addr, SocketAddrV4};
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::address::{Address, Endpoint};
 
     const MINUTE: u64 = 1 << MINUTE_BITS;
 
     fn flow(port: u16) -> Flow {
         Flow {
-            local: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 80),
-            remote: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), port),
+            local: Endpoint::new(Address::v4(core::net::Ipv4Addr::new(192, 0, 2, 1)), 80),
+            remote: Endpoint::new(Address::v4(core::net::Ipv4Addr::new(192, 0, 2, 2)), port),
         }
     }
 

@@ -1,9 +1,7 @@
 //! Segments out: headers, options, checksums.
 
-use core::net::SocketAddrV4;
-
 use coracle_buf::{Error, Layer, Pbuf};
-use coracle_wire::checksum::{Sum, pseudo_v4};
+use coracle_wire::checksum::Sum;
 use coracle_wire::ipv4::protocol;
 use coracle_wire::tcp::{
     CHECKSUM_OFFSET, HEADER_LEN, MAX_OPTIONS_LEN, SackBlocks, TcpFields, TcpFlags, TcpOptions, options_len,
@@ -12,18 +10,19 @@ use coracle_wire::tcp::{
 
 use super::flow::Flow;
 use super::pcb::ticks;
+use super::pmtu::headers;
 use super::sequence::Seq;
 use super::state::Flags;
+use crate::address::{Address, Endpoint};
 use crate::counters::count;
 use crate::engine::{Engine, small_pbuf};
-use crate::ip::output::{Hop, Send};
+use crate::ip::output::Send;
+use crate::ip::sum::pseudo;
+use crate::ip::way::Hop;
 use crate::netif::Checksums;
 
 /// The bytes of the timestamps option, padded.
 const TIMESTAMPS_LEN: usize = coracle_wire::tcp::TIMESTAMPS_LEN;
-
-/// The bytes of the headers of IP and TCP, without options.
-const HEADERS: u16 = (coracle_wire::ipv4::HEADER_LEN + HEADER_LEN) as u16;
 
 /// The bytes of the option for one block of selectively acknowledged data, padded; each further block takes 8.
 const BLOCK_LEN: usize = 12;
@@ -63,8 +62,8 @@ impl Engine {
     #[inline]
     pub(super) fn tcp_room(&mut self, position: u32) -> Room {
         let Some(pcb) = self.tcp.slots.at(position as usize) else { return Room::ONE };
-        let (remote, netif, path) = (*pcb.flow.remote.ip(), pcb.netif, pcb.path_mss);
-        match self.ipv4_route(remote, netif) {
+        let (remote, netif, path) = (pcb.flow.remote.address, pcb.netif, pcb.path_mss);
+        match self.route_to(remote, netif) {
             Ok(&Hop { local: true, .. }) => {
                 Room { frames: self.config.backlog.saturating_sub(self.looped.len()), straight: false }
             }
@@ -72,7 +71,7 @@ impl Engine {
                 frames: self.netifs.at(netif).map_or(1, crate::netif::Interface::room),
                 straight: self.neighbours.is_settled()
                     && checksums.contains(Checksums::GENERATE_TCP)
-                    && mtu >= path.saturating_add(HEADERS),
+                    && mtu >= path.saturating_add(headers(remote)),
             },
             Err(_) => Room::ONE,
         }
@@ -102,8 +101,8 @@ impl Engine {
         }
         let acknowledges = flags.contains(TcpFlags::ACK);
         let mut fields = TcpFields {
-            source_port: pcb.flow.local.port(),
-            destination_port: pcb.flow.remote.port(),
+            source_port: pcb.flow.local.port,
+            destination_port: pcb.flow.remote.port,
             sequence: seq.0,
             acknowledgment: if acknowledges { pcb.rcv_nxt.0 } else { 0 },
             header_len: HEADER_LEN,
@@ -156,8 +155,8 @@ impl Engine {
     ) {
         let flags = if ack.is_some() { TcpFlags::RST | TcpFlags::ACK } else { TcpFlags::RST };
         let fields = TcpFields {
-            source_port: flow.local.port(),
-            destination_port: flow.remote.port(),
+            source_port: flow.local.port,
+            destination_port: flow.remote.port,
             sequence: seq.0,
             acknowledgment: ack.unwrap_or_default().0,
             flags,
@@ -208,12 +207,12 @@ impl Engine {
         header: &Header,
         data: Option<Pbuf>,
     ) -> Result<(), Error> {
-        let checksums = self.ipv4_route(*flow.remote.ip(), netif)?.checksums;
+        let checksums = self.route_to(flow.remote.address, netif)?.checksums;
         let mut segment = small_pbuf(&self.memory, Layer::Ip, header.len)?;
         let sum = checksums.contains(Checksums::GENERATE_TCP).then(|| {
             let len = header.len + data.as_ref().map_or(0, Pbuf::len);
-            let pseudo = pseudo_v4(*flow.local.ip(), *flow.remote.ip(), protocol::TCP, len as u16);
-            checksum(pseudo.add_bytes(&header.bytes[..header.len]), data.as_ref())
+            let sum = pseudo(flow.local.address, flow.remote.address, protocol::TCP, len);
+            checksum(sum.add_bytes(&header.bytes[..header.len]), data.as_ref())
         });
         let bytes = segment.payload_mut()?;
         bytes[..header.len].copy_from_slice(&header.bytes[..header.len]);
@@ -226,34 +225,28 @@ impl Engine {
         {
             return Err(error);
         }
-        let send = Send {
-            source: *flow.local.ip(),
-            destination: *flow.remote.ip(),
-            protocol: protocol::TCP,
-            ttl,
-            tos,
-            dont_fragment: self.config.tcp.path_mtu_discovery,
-            transport: None,
-        };
-        self.ipv4_send(Some(&send), segment)?;
+        let send = Send::new(flow.local.address, flow.remote.address, protocol::TCP, (ttl, tos));
+        let send = send.of_flow(&self.label_key, (flow.local.port, flow.remote.port));
+        let send = Send { dont_fragment: self.config.tcp.path_mtu_discovery, ..send };
+        self.ip_send(Some(&send), segment)?;
         Ok(())
     }
 
     /// The bytes of a segment that fit the way to a peer, options not counted; and the address to speak from.
     pub(super) fn tcp_path(
         &mut self,
-        remote: SocketAddrV4,
+        remote: Endpoint,
         netif: Option<crate::netif::NetifHandle>,
-    ) -> Result<(u16, core::net::Ipv4Addr), Error> {
+    ) -> Result<(u16, Address), Error> {
         let most = self.config.tcp.mss;
-        let hop = self.ipv4_route(*remote.ip(), netif)?;
+        let hop = self.route_to(remote.address, netif)?;
         if hop.cast != crate::ip::Cast::Unicast {
             return Err(Error::Value);
         }
         if !hop.has_source() {
             return Err(Error::Route);
         }
-        Ok((hop.mtu.saturating_sub(HEADERS).min(most), hop.source))
+        Ok((hop.mtu.saturating_sub(headers(remote.address)).min(most), hop.source))
     }
 }
 

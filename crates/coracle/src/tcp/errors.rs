@@ -1,12 +1,11 @@
 //! What ICMP says of segments that we sent [RFC 9293 §3.9.2.2], if it is believed.
 
-use core::net::SocketAddrV4;
-
 use coracle_buf::Error;
 
 use super::Flow;
 use super::sequence::Seq;
 use super::state::TcpState;
+use crate::address::Endpoint;
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::event::{Event, IcmpErrorKind, Trouble};
@@ -16,8 +15,8 @@ impl Engine {
     /// quoted.
     pub(crate) fn tcp_icmp_error(
         &mut self,
-        local: SocketAddrV4,
-        remote: SocketAddrV4,
+        local: Endpoint,
+        remote: Endpoint,
         sequence: Option<u32>,
         kind: IcmpErrorKind,
     ) -> Option<Event> {

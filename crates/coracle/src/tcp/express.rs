@@ -3,23 +3,21 @@
 //! Each direction is one straight run, which either does everything that the general way would do, or leaves everything
 //! as it was for the general way to look closer. It never refuses anything itself.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
-
 use coracle_buf::{Layer, Pbuf};
-use coracle_wire::checksum::pseudo_v4;
-use coracle_wire::ipv4::{self, protocol};
+use coracle_wire::ipv4::protocol;
 use coracle_wire::tcp::{
     HEADER_LEN, TIMESTAMPS_LEN, TcpFields, TcpHeader, TcpOptions, add_timestamps, write_timestamps,
 };
 
 use super::Flow;
 use super::segment::Segment;
+use crate::address::{Address, Endpoint};
 use crate::counters::count;
 use crate::engine::{Engine, small_pbuf};
 use crate::event::Event;
 use crate::ip::Cast;
-use crate::ip::output::Send;
-use crate::ip::sum::add_part;
+use crate::ip::output::{Send, header_len};
+use crate::ip::sum::{add_part, pseudo};
 use crate::netif::Checksums;
 
 impl Engine {
@@ -37,13 +35,13 @@ impl Engine {
         if !whole || info.cast != Cast::Unicast || (times.is_none() && !options.is_empty()) {
             return Err(packet);
         }
-        let pseudo = pseudo_v4(info.source, info.destination, protocol::TCP, bytes.len() as u16);
-        if self.checks.contains(Checksums::CHECK_TCP) && !pseudo.add_bytes(bytes).verifies() {
+        let sum = pseudo(info.source, info.destination, protocol::TCP, bytes.len());
+        if self.checks.contains(Checksums::CHECK_TCP) && !sum.add_bytes(bytes).verifies() {
             return Err(packet);
         }
         let flow = Flow {
-            local: SocketAddrV4::new(info.destination, header.destination_port()),
-            remote: SocketAddrV4::new(info.source, header.source_port()),
+            local: Endpoint::new(info.destination, header.destination_port()),
+            remote: Endpoint::new(info.source, header.source_port()),
         };
         let Some(position) = self.tcp.find(&self.hash_key, &flow) else { return Err(packet) };
         let header_len = header.header_len();
@@ -51,7 +49,7 @@ impl Engine {
         if packet.remove_header(start + header_len).is_err() {
             return Err(packet);
         }
-        count!(self.counters.ip.delivered);
+        count!(self.counters.ip_of(info.destination).delivered);
         count!(self.counters.tcp.segments_received);
         let options = TcpOptions { timestamps: times, ..TcpOptions::default() };
         let report = self.tcp_deliver(position, &segment, &options, packet);
@@ -72,35 +70,29 @@ impl Engine {
         let Some(pcb) = self.tcp.slots.at(position as usize) else { return Err(data) };
         let flow = &pcb.flow;
         let hop = match &self.recent_hop {
-            Some(hop) if hop.is_for(*flow.remote.ip(), pcb.netif, Ipv4Addr::UNSPECIFIED) => hop,
+            Some(hop) if hop.is_for(flow.remote.address, pcb.netif, Address::ANY) => hop,
             _ => return Err(data),
         };
         let data_len = data.as_ref().map_or(0, Pbuf::len);
         let tcp_len = fields.header_len + data_len;
-        let total_len = ipv4::HEADER_LEN + tcp_len;
+        let total_len = header_len(flow.remote.address) + tcp_len;
         let settled = self.neighbours.is_settled() && hop.checksums.contains(Checksums::GENERATE_TCP);
         let Some(interface) = self.netifs.at_mut(hop.netif) else { return Err(data) };
         if !settled || total_len > usize::from(hop.mtu) || !interface.has_room() {
             return Err(data);
         }
-        let (source, destination) = (*flow.local.ip(), *flow.remote.ip());
-        let mut sum = fields.add_to(pseudo_v4(source, destination, protocol::TCP, tcp_len as u16));
+        let (source, destination) = (flow.local.address, flow.remote.address);
+        let mut sum = fields.add_to(pseudo(source, destination, protocol::TCP, tcp_len));
         if let Some((value, echo)) = times {
             sum = add_timestamps(sum, value, echo);
         }
         if let Some(data) = &data {
             sum = add_part(sum, data, 0, data_len);
         }
-        let send = Send {
-            source,
-            destination,
-            protocol: protocol::TCP,
-            ttl: pcb.ttl,
-            tos,
-            dont_fragment: self.config.tcp.path_mtu_discovery,
-            transport: None,
-        };
-        let own_headers = hop.link_len() + ipv4::HEADER_LEN;
+        let send = Send::new(source, destination, protocol::TCP, (pcb.ttl, tos));
+        let send = send.of_flow(&self.label_key, (flow.local.port, flow.remote.port));
+        let send = Send { dont_fragment: self.config.tcp.path_mtu_discovery, ..send };
+        let own_headers = hop.link_len() + total_len - tcp_len;
         let Ok(mut frame) = small_pbuf(&self.memory, Layer::Raw, own_headers + fields.header_len) else {
             return Err(data);
         };
@@ -122,7 +114,7 @@ impl Engine {
         // A new frame is in no other queue, so this cannot fail.
         let queued = interface.enqueue(frame, hop.cast == Cast::Unicast);
         debug_assert!(queued.is_ok());
-        count!(self.counters.ip.sent);
+        count!(self.counters.ip_of(destination).sent);
         count!(self.counters.link.sent);
         Ok(())
     }

@@ -1,29 +1,33 @@
 //! The two ends of a connection, which name it [RFC 9293 §3.1].
 
-use core::net::SocketAddrV4;
+use core::hash::Hasher;
 
+use crate::address::Endpoint;
 use crate::random::HashKey;
 
 /// Both addresses and ports of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Flow {
-    pub(crate) local: SocketAddrV4,
-    pub(crate) remote: SocketAddrV4,
+    pub(crate) local: Endpoint,
+    pub(crate) remote: Endpoint,
 }
 
 impl Flow {
-    /// The flow as two words, for keyed functions.
     #[inline]
-    pub(crate) fn words(&self) -> (u64, u64) {
-        let addresses = u64::from(self.local.ip().to_bits()) << 32 | u64::from(self.remote.ip().to_bits());
-        let ports = u64::from(self.local.port()) << 16 | u64::from(self.remote.port());
-        (addresses, ports)
+    fn ports(&self) -> u64 {
+        u64::from(self.local.port) << 16 | u64::from(self.remote.port)
+    }
+
+    /// Hands the flow to a keyed function.
+    pub(crate) fn feed(&self, hasher: &mut impl Hasher) {
+        hasher.write(self.local.address.bytes());
+        hasher.write(self.remote.address.bytes());
+        hasher.write_u64(self.ports());
     }
 
     /// Its place in a hash table.
     #[inline]
     pub(crate) fn hash(&self, key: &HashKey) -> u32 {
-        let (addresses, ports) = self.words();
-        key.hash(addresses, ports)
+        key.hash(self.local.address.word(key).rotate_left(32) ^ self.remote.address.word(key), self.ports())
     }
 }

@@ -1,9 +1,6 @@
 //! Segments in: what is wrong with one, and whose it is.
 
-use core::net::SocketAddrV4;
-
 use coracle_buf::Pbuf;
-use coracle_wire::checksum::pseudo_v4;
 use coracle_wire::ipv4::protocol;
 use coracle_wire::tcp::{HEADER_LEN, MAX_HEADER_LEN, TcpFields, TcpFlags, TcpHeader, TcpOptions};
 
@@ -14,17 +11,18 @@ use super::segment::Segment;
 use super::sequence::Seq;
 use super::time_wait::{LateSegment, TimeWaitAction};
 use super::{Flow, Report};
+use crate::address::Endpoint;
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::event::Event;
-use crate::ip::sum::add_part;
-use crate::ip::{Cast, PacketInfo};
+use crate::ip::sum::{add_part, pseudo};
+use crate::ip::{Cast, Received};
 use crate::netif::Checksums;
 
 impl Engine {
     /// Takes an IP packet that carries a segment.
     #[inline]
-    pub(crate) fn tcp_input(&mut self, info: &PacketInfo, mut packet: Pbuf) -> Option<Event> {
+    pub(crate) fn tcp_input(&mut self, info: &Received, mut packet: Pbuf) -> Option<Event> {
         count!(self.counters.tcp.segments_received);
         let netif = info.netif.0.index as usize;
         let ip_len = usize::from(info.header_len);
@@ -42,8 +40,8 @@ impl Engine {
         // [RFC 9293 MUST-3]
         if self.checks.contains(Checksums::CHECK_TCP) {
             let all = packet.len() - ip_len;
-            let pseudo = pseudo_v4(info.source, info.destination, protocol::TCP, all as u16);
-            if !add_part(pseudo, &packet, ip_len, all).verifies() {
+            let sum = pseudo(info.source, info.destination, protocol::TCP, all);
+            if !add_part(sum, &packet, ip_len, all).verifies() {
                 count!(self.counters.tcp.bad_checksum);
                 return self.drop_malformed(netif);
             }
@@ -53,7 +51,7 @@ impl Engine {
             count!(self.counters.tcp.not_unicast);
             return None;
         }
-        count!(self.counters.ip.delivered);
+        count!(self.counters.ip_of(info.destination).delivered);
         let options = header.options(bytes);
         let options = match TcpOptions::read_timestamps_only(options) {
             Some(times) => TcpOptions { timestamps: Some(times), ..TcpOptions::default() },
@@ -62,11 +60,11 @@ impl Engine {
         };
         let segment = Segment::new(header, len as u32, info.tos);
         let flow = Flow {
-            local: SocketAddrV4::new(info.destination, header.destination_port()),
-            remote: SocketAddrV4::new(info.source, header.source_port()),
+            local: Endpoint::new(info.destination, header.destination_port()),
+            remote: Endpoint::new(info.source, header.source_port()),
         };
         if packet.remove_header(ip_len + header_len).is_err() {
-            count!(self.counters.ip.memory);
+            count!(self.counters.ip_of(info.destination).memory);
             return None;
         }
         if let Some(position) = self.tcp.find(&self.hash_key, &flow) {
@@ -116,7 +114,7 @@ impl Engine {
     #[cold]
     fn tcp_stranger(
         &mut self,
-        info: &PacketInfo,
+        info: &Received,
         flow: &Flow,
         segment: Segment,
         options: &TcpOptions,
@@ -136,7 +134,7 @@ impl Engine {
     fn tcp_late(
         &mut self,
         entry: u32,
-        info: &PacketInfo,
+        info: &Received,
         segment: &Segment,
         options: &TcpOptions,
     ) -> Option<Seq> {
@@ -215,8 +213,8 @@ impl Cause {
 /// What an answer from TIME-WAIT says.
 pub(super) fn bare_acknowledgment(flow: &Flow, seq: Seq, ack: Seq, window: u16) -> TcpFields {
     TcpFields {
-        source_port: flow.local.port(),
-        destination_port: flow.remote.port(),
+        source_port: flow.local.port,
+        destination_port: flow.remote.port,
         sequence: seq.0,
         acknowledgment: ack.0,
         flags: TcpFlags::ACK,

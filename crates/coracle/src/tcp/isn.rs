@@ -26,10 +26,8 @@ impl InitialNumbers {
     /// [SHLD-1, 6528-1] `SipHash-2-4` over both ends, a pseudo-random function of which one half is for sequence
     /// numbers and the other for timestamps.
     fn of(&self, flow: &Flow) -> u64 {
-        let (addresses, ports) = flow.words();
         let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write_u64(addresses);
-        hasher.write_u64(ports);
+        flow.feed(&mut hasher);
         hasher.finish()
     }
 
@@ -62,15 +60,15 @@ pub(super) fn key(random: &mut Random) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use core::net::{Ipv4Addr, SocketAddrV4};
     use std::collections::HashSet;
 
     use super::*;
+    use crate::address::{Address, Endpoint};
 
     fn flow(local: u16, remote: u16) -> Flow {
         Flow {
-            local: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), local),
-            remote: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), remote),
+            local: Endpoint::new(Address::v4(core::net::Ipv4Addr::new(192, 0, 2, 1)), local),
+            remote: Endpoint::new(Address::v4(core::net::Ipv4Addr::new(192, 0, 2, 2)), remote),
         }
     }
 

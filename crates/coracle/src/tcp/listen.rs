@@ -1,8 +1,6 @@
 //! Listeners: connections that peers open [RFC 9293 §3.10.7.2], the backlog, and SYN cookies. They are kept apart from
 //! connections, so that neither is in the way of the other [RFC 9293 MUST-41, MUST-42].
 
-use core::net::{Ipv4Addr, SocketAddrV4};
-
 use coracle_buf::{Error, Pbuf};
 use coracle_wire::tcp::{TcpFlags, TcpOptions};
 
@@ -14,16 +12,17 @@ use super::segment::Segment;
 use super::sequence::Seq;
 use super::state::{Flags, TcpState};
 use super::{Flow, SynCookies, TcpTable};
+use crate::address::{Address, Endpoint};
 use crate::counters::count;
 use crate::engine::Engine;
-use crate::ip::PacketInfo;
+use crate::ip::Received;
 use crate::netif::NetifHandle;
 use crate::random::HashKey;
 use crate::table::{Key, NONE};
 
 /// A listener: what connections that peers open are made of.
 pub(crate) struct Listener {
-    pub(crate) local: SocketAddrV4,
+    pub(crate) local: Endpoint,
     pub(crate) netif: Option<NetifHandle>,
     /// Connections that may wait, half-open or not yet accepted.
     pub(crate) backlog: u32,
@@ -43,38 +42,33 @@ pub(crate) struct Listener {
 impl Listener {
     /// Its place in the table of listeners.
     #[inline]
-    fn hash(key: &HashKey, local: SocketAddrV4) -> u32 {
-        key.hash(u64::from(local.ip().to_bits()), u64::from(local.port()))
+    fn hash(key: &HashKey, local: Endpoint) -> u32 {
+        key.hash(local.address.word(key), u64::from(local.port))
     }
 }
 
 impl TcpTable {
-    /// The listener at an address and port, or at the port of any address.
-    pub(super) fn find_listener(
-        &self,
-        key: &HashKey,
-        local: SocketAddrV4,
-        netif: NetifHandle,
-    ) -> Option<Key> {
+    /// The listener at an address and port, or at the port of any address of its family, or of both.
+    pub(super) fn find_listener(&self, key: &HashKey, local: Endpoint, netif: NetifHandle) -> Option<Key> {
+        let families = [Address::any_of(local.address.family()), Address::ANY];
         self.listener_at(key, local, netif).or_else(|| {
-            let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, local.port());
-            self.listener_at(key, any, netif)
+            families.iter().find_map(|&any| self.listener_at(key, Endpoint::new(any, local.port), netif))
         })
     }
 
     /// Moves a listener to another address.
-    pub(super) fn rebind_listener(&mut self, key: &HashKey, position: u32, from: Ipv4Addr, to: Ipv4Addr) {
+    pub(super) fn rebind_listener(&mut self, key: &HashKey, position: u32, from: Address, to: Address) {
         let Some(listener) = self.listeners.at_mut(position as usize) else { return };
-        if *listener.local.ip() == from {
+        if listener.local.address == from {
             let before = listener.local;
-            listener.local.set_ip(to);
+            listener.local.address = to;
             let after = listener.local;
             self.doors.remove(Listener::hash(key, before), position);
             self.doors.insert(Listener::hash(key, after), position);
         }
     }
 
-    fn listener_at(&self, key: &HashKey, local: SocketAddrV4, netif: NetifHandle) -> Option<Key> {
+    fn listener_at(&self, key: &HashKey, local: Endpoint, netif: NetifHandle) -> Option<Key> {
         let mut at = self.doors.first(Listener::hash(key, local));
         while at != NONE {
             let entry = self.listeners.entry_at(at as usize);
@@ -98,7 +92,7 @@ impl Engine {
             return Err(Error::IsConnected);
         }
         if !pcb.flags.has(Flags::BOUND) {
-            self.tcp_bind(key, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))?;
+            self.tcp_bind(key, Endpoint::NONE)?;
         }
         let pcb = self.tcp.get(key).ok_or(Error::Closed)?;
         let mut flags = pcb.flags;
@@ -148,7 +142,7 @@ impl Engine {
     /// A segment of no connection, at somebody's door or at nobody's.
     pub(super) fn tcp_knock(
         &mut self,
-        info: &PacketInfo,
+        info: &Received,
         flow: &Flow,
         segment: &Segment,
         options: &TcpOptions,

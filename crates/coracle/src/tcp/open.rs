@@ -1,20 +1,18 @@
 //! Connections that we open: control blocks made, bound, connected [RFC 9293 §3.10.1].
 
-use core::net::{Ipv4Addr, SocketAddrV4};
-
 use coracle_buf::Error;
 
 use super::pcb::{PRIORITY_NORMAL, TcpPcb};
 use super::sequence::Seq;
 use super::state::{Flags, TcpState};
 use super::{Flow, TcpTable};
+use crate::address::{Address, Endpoint};
 use crate::counters::count;
 use crate::engine::Engine;
-use crate::icmp::is_one_host;
 use crate::random::HashKey;
 use crate::table::Key;
 
-const NOWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+const NOWHERE: Endpoint = Endpoint::NONE;
 
 impl Engine {
     /// A control block that is not connected.
@@ -30,56 +28,59 @@ impl Engine {
     }
 
     /// Chooses the local address and port [MUST-43]; port zero takes a free one. See `Tcp::bind` for the errors.
-    pub(crate) fn tcp_bind(&mut self, key: Key, local: SocketAddrV4) -> Result<(), Error> {
+    pub(crate) fn tcp_bind(&mut self, key: Key, local: Endpoint) -> Result<(), Error> {
         let pcb = self.tcp.get(key).ok_or(Error::Closed)?;
         if pcb.state != TcpState::Closed {
             return Err(Error::IsConnected);
         }
         let reuse = pcb.flags.has(Flags::REUSE);
-        let address = *local.ip();
-        let any = self.netifs.iter().any(|(_, interface)| interface.accept_any) && is_one_host(address);
+        let address = local.address;
+        let any = self.netifs.iter().any(|(_, interface)| interface.accept_any) && address.is_one_host();
         if !(address.is_unspecified() || any || self.owner_of(address).is_some()) {
             return Err(Error::Value);
         }
-        let port = match local.port() {
+        let port = match local.port {
             0 => self.tcp_free_port(key, address)?,
-            port if self.tcp.port_taken(key, SocketAddrV4::new(address, port), reuse) => {
+            port if self.tcp.port_taken(key, Endpoint::new(address, port), reuse) => {
                 return Err(Error::InUse);
             }
             port => port,
         };
         let pcb = self.tcp.get_mut(key).ok_or(Error::Closed)?;
-        pcb.flow.local = SocketAddrV4::new(address, port);
+        pcb.flow.local = Endpoint::new(address, port);
         pcb.flags.set(Flags::BOUND);
         Ok(())
     }
 
     /// A free port for any peer [RFC 6056 §3.3.1].
-    fn tcp_free_port(&mut self, key: Key, address: Ipv4Addr) -> Result<u16, Error> {
-        let (nobody, range) = ((address, Ipv4Addr::UNSPECIFIED, 0), self.config.ephemeral_ports);
-        let free = |port| !self.tcp.port_taken(key, SocketAddrV4::new(address, port), false);
+    fn tcp_free_port(&mut self, key: Key, address: Address) -> Result<u16, Error> {
+        let (nobody, range) = ((address, Address::ANY, 0), self.config.ephemeral_ports);
+        let free = |port| !self.tcp.port_taken(key, Endpoint::new(address, port), false);
         self.ports.choose(&mut self.random, nobody, range, free).ok_or(Error::Buffer)
     }
 
     /// Opens a connection; the SYN leaves at once. See `Tcp::connect` for the errors.
-    pub(crate) fn tcp_connect(&mut self, key: Key, remote: SocketAddrV4) -> Result<(), Error> {
+    pub(crate) fn tcp_connect(&mut self, key: Key, remote: Endpoint) -> Result<(), Error> {
         let pcb = self.tcp.get(key).ok_or(Error::Closed)?;
         if pcb.state != TcpState::Closed {
             return Err(Error::IsConnected);
         }
         // [RFC 9293 MUST-46]
-        if remote.port() == 0 || !is_one_host(*remote.ip()) {
+        if remote.port == 0 || !remote.address.is_one_host() {
             return Err(Error::Value);
         }
         let (mut flow, netif) = (pcb.flow, pcb.netif);
+        if !flow.local.address.speaks_to(remote.address) {
+            return Err(Error::Value);
+        }
         flow.remote = remote;
         let (path_mss, source) = self.tcp_path(remote, netif)?;
-        if flow.local.ip().is_unspecified() {
+        if flow.local.address.is_unspecified() {
             // [RFC 9293 MUST-44, MUST-45] Chosen once.
-            flow.local.set_ip(source);
+            flow.local.address = source;
         }
-        if flow.local.port() == 0 {
-            flow.local.set_port(self.tcp_port_for(&flow)?);
+        if flow.local.port == 0 {
+            flow.local.port = self.tcp_port_for(&flow)?;
         } else if !self.tcp.is_free(&self.hash_key, &flow) {
             return Err(Error::InUse);
         }
@@ -109,10 +110,10 @@ impl Engine {
 
     /// A port from which a peer can be reached [RFC 6056 §3.3.4]: one may serve connections to several peers.
     fn tcp_port_for(&mut self, flow: &Flow) -> Result<u16, Error> {
-        let ends = (*flow.local.ip(), *flow.remote.ip(), flow.remote.port());
+        let ends = (flow.local.address, flow.remote.address, flow.remote.port);
         let free = |port| {
-            let flow = Flow { local: SocketAddrV4::new(*flow.local.ip(), port), ..*flow };
-            let listened = self.tcp.listeners.iter().any(|(_, listener)| listener.local.port() == port);
+            let flow = Flow { local: Endpoint::new(flow.local.address, port), ..*flow };
+            let listened = self.tcp.listeners.iter().any(|(_, listener)| listener.local.port == port);
             !listened && self.tcp.is_free(&self.hash_key, &flow)
         };
         let range = self.config.ephemeral_ports;
@@ -128,15 +129,12 @@ impl Engine {
 impl TcpTable {
     /// Whether a local address and port are another's: a listener's, a connection's, or in TIME-WAIT. Who binds looks
     /// through all of them; it happens once in a server's life.
-    fn port_taken(&self, own: Key, local: SocketAddrV4, reuse: bool) -> bool {
-        let overlaps = |other: SocketAddrV4| {
-            other.port() == local.port()
-                && (other.ip() == local.ip() || other.ip().is_unspecified() || local.ip().is_unspecified())
-        };
+    fn port_taken(&self, own: Key, local: Endpoint, reuse: bool) -> bool {
+        let overlaps = |other: Endpoint| other.port == local.port && other.address.overlaps(local.address);
         let shared = |flags: Flags| reuse && flags.has(Flags::REUSE);
         self.listeners.iter().any(|(_, door)| overlaps(door.local) && !shared(door.flags))
             || self.slots.iter().any(|(key, pcb)| {
-                key != own && pcb.flow.local.port() != 0 && overlaps(pcb.flow.local) && !shared(pcb.flags)
+                key != own && pcb.flow.local.port != 0 && overlaps(pcb.flow.local) && !shared(pcb.flags)
             })
             || (!reuse && self.time_waits.iter().any(|waiting| overlaps(waiting.flow.local)))
     }

@@ -1,15 +1,25 @@
 //! The path's MTU: what ICMP says of it, what silence says of it, and when that is forgotten [RFC 1191].
 
+use coracle_wire::tcp::HEADER_LEN;
+
 use super::conn::Conn;
 use super::pcb::{Ticks, ticks};
 use super::state::Flags;
+use crate::address::Address;
 use crate::counters::count;
 use crate::engine::Engine;
+use crate::ip::output::header_len;
 
-/// The smallest MTU that is believed [RFC 1191 §3].
-const LEAST_MTU: u16 = 68;
+/// The smallest MTU that is believed [RFC 1191 §3] [RFC 8201 §4].
+fn least_mtu(remote: Address) -> u16 {
+    if remote.is_v4() { 68 } else { 1_280 }
+}
+
 /// The bytes of IP and TCP headers without options.
-const HEADERS: u16 = 40;
+pub(super) fn headers(remote: Address) -> u16 {
+    (header_len(remote) + HEADER_LEN) as u16
+}
+
 /// After this time a larger MTU is tried again, in ticks: ten minutes [RFC 1191 §6.3].
 const AGE: Ticks = ((600 * 1_000_000_u64) >> 10) as Ticks;
 /// What gets through nearly everywhere [RFC 4821 §7.7].
@@ -24,7 +34,11 @@ impl Engine {
         }
         let Some(mut conn) = self.tcp_conn(position) else { return };
         // A router that does not say [RFC 1191 §5]: the next smaller of the usual ones.
-        let mtu = if mtu == 0 { next_smaller(conn.pcb.path_mss.saturating_add(HEADERS)) } else { mtu };
+        let mtu = if mtu == 0 {
+            next_smaller(conn.pcb.path_mss.saturating_add(headers(conn.pcb.flow.remote.address)))
+        } else {
+            mtu
+        };
         if conn.lower_path(mtu) {
             conn.pcb.flags.set(Flags::PATH_LOWERED);
             conn.pcb.path_lowered_at = ticks(conn.now);
@@ -58,14 +72,15 @@ impl Conn<'_> {
     pub(super) fn suspect_black_hole(&mut self) {
         let large = self.pcb.loss.first().is_some_and(|first| self.segments.record(first).len > 512);
         if large && self.config.path_mtu_discovery {
-            let mtu = self.pcb.path_mss.saturating_add(HEADERS);
+            let mtu = self.pcb.path_mss.saturating_add(headers(self.pcb.flow.remote.address));
             self.lower_path(if mtu > SAFE_MTU { SAFE_MTU } else { 576 });
         }
     }
 
     /// Makes segments fit a path that takes less than was thought.
     fn lower_path(&mut self, mtu: u16) -> bool {
-        let path_mss = mtu.max(LEAST_MTU) - HEADERS;
+        let remote = self.pcb.flow.remote.address;
+        let path_mss = mtu.max(least_mtu(remote)) - headers(remote);
         if path_mss >= self.pcb.path_mss {
             return false;
         }
@@ -82,5 +97,5 @@ impl Conn<'_> {
 /// The plateaus of RFC 1191 §7.1.
 fn next_smaller(mtu: u16) -> u16 {
     const PLATEAUS: [u16; 9] = [32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 508, 296];
-    PLATEAUS.into_iter().find(|&plateau| plateau < mtu).unwrap_or(LEAST_MTU)
+    PLATEAUS.into_iter().find(|&plateau| plateau < mtu).unwrap_or(68)
 }

@@ -1,11 +1,11 @@
 //! Ports for connections that we open [RFC 6056].
 
 use core::hash::Hasher;
-use core::net::Ipv4Addr;
 
 use siphasher::sip::SipHasher24;
 
 use super::isn::key;
+use crate::address::Address;
 use crate::random::Random;
 
 const COUNTERS: usize = 32;
@@ -32,12 +32,13 @@ impl Ports {
     pub(crate) fn choose(
         &mut self,
         random: &mut Random,
-        (local, remote, remote_port): (Ipv4Addr, Ipv4Addr, u16),
+        (local, remote, remote_port): (Address, Address, u16),
         (first, last): (u16, u16),
         mut free: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
         let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write_u64(u64::from(local.to_bits()) << 32 | u64::from(remote.to_bits()));
+        hasher.write(local.bytes());
+        hasher.write(remote.bytes());
         hasher.write_u64(u64::from(remote_port));
         let hash = hasher.finish();
         let counter = &mut self.counters[(hash >> 32) as usize % COUNTERS];
@@ -60,10 +61,10 @@ mod tests {
     use super::*;
 
     const RANGE: (u16, u16) = (49_152, 65_535);
-    const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    const LOCAL: Address = Address::v4(core::net::Ipv4Addr::new(192, 0, 2, 1));
 
-    fn to(host: u8) -> (Ipv4Addr, Ipv4Addr, u16) {
-        (LOCAL, Ipv4Addr::new(198, 51, 100, host), 80)
+    fn to(host: u8) -> (Address, Address, u16) {
+        (LOCAL, Address::v4(core::net::Ipv4Addr::new(198, 51, 100, host)), 80)
     }
 
     fn ports(seed: u8) -> (Ports, Random) {

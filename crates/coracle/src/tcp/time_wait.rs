@@ -170,8 +170,7 @@ struct Slot {
     younger: u32,
 }
 
-/// An IPv6 flow will have 24 bytes more.
-const _: () = assert!(size_of::<Slot>() + 24 <= 64);
+const _: () = assert!(size_of::<Slot>() <= 64);
 
 /// All connections in TIME-WAIT, in the order in which they came.
 pub(crate) struct TimeWaitTable {
@@ -189,7 +188,7 @@ impl TimeWaitTable {
     /// segment lifetime [MUST-13].
     pub(crate) fn new(arena: &mut Arena, capacity: usize, wait: u32) -> Result<Self, Error> {
         let count = u32::try_from(capacity).map_err(|_| Error::Memory)?;
-        let nobody = core::net::SocketAddrV4::new(core::net::Ipv4Addr::UNSPECIFIED, 0);
+        let nobody = crate::address::Endpoint::NONE;
         let flow = Flow { local: nobody, remote: nobody };
         let waiting = Waiting::new(flow, Seq(0), Seq(0), 0, None, (0, 0));
         let slots = arena.table(capacity, |position| {

@@ -2,7 +2,7 @@
 //! record has them all.
 
 use coracle_buf::{Error, Layer, Pbuf};
-use coracle_wire::checksum::{Sum, pseudo_v4};
+use coracle_wire::checksum::Sum;
 use coracle_wire::ipv4::{self, protocol};
 use coracle_wire::tcp::{
     CHECKSUM_OFFSET, HEADER_LEN, TIMESTAMPS_LEN, TcpFields, TcpFlags, add_timestamps, write_timestamps,
@@ -12,8 +12,9 @@ use super::conn::Conn;
 use crate::counters::count;
 use crate::engine::{Engine, small_pbuf};
 use crate::ip::Cast;
-use crate::ip::output::{Hop, Send};
-use crate::ip::sum::add_part;
+use crate::ip::output::{Send, header_len};
+use crate::ip::sum::{add_part, pseudo};
+use crate::ip::way::Hop;
 use crate::netif::Checksums;
 use crate::random::Identification;
 
@@ -21,7 +22,7 @@ use crate::random::Identification;
 const MOST_SEGMENTS: usize = 44;
 
 /// The most bytes of headers in front of the data: link, IP, TCP with timestamps.
-const MOST_HEADERS: usize = 18 + ipv4::HEADER_LEN + HEADER_LEN + TIMESTAMPS_LEN;
+const MOST_HEADERS: usize = 18 + 40 + HEADER_LEN + TIMESTAMPS_LEN;
 
 /// Where the sequence number and the flags are in TCP's header.
 const SEQUENCE: usize = 4;
@@ -57,6 +58,8 @@ struct Template {
     len: usize,
     /// Of pseudo-header and TCP header, without the sequence number and PSH.
     sum: Sum,
+    /// Each packet has a number of its own, as those of IPv4 have.
+    numbered: bool,
     ip_checksum: bool,
 }
 
@@ -78,15 +81,10 @@ impl Engine {
         let mss = usize::from(pcb.mss);
         let hop = self.recent_hop.as_ref().ok_or(Error::Route)?;
         let interface = self.netifs.at_mut(hop.netif).ok_or(Error::Route)?;
-        let send = Send {
-            source: *pcb.flow.local.ip(),
-            destination: *pcb.flow.remote.ip(),
-            protocol: protocol::TCP,
-            ttl: pcb.ttl,
-            tos,
-            dont_fragment: self.config.tcp.path_mtu_discovery,
-            transport: None,
-        };
+        let flow = pcb.flow;
+        let send = Send::new(flow.local.address, flow.remote.address, protocol::TCP, (pcb.ttl, tos));
+        let send = send.of_flow(&self.label_key, (flow.local.port, flow.remote.port));
+        let send = Send { dont_fragment: self.config.tcp.path_mtu_discovery, ..send };
         let numbers = &mut self.identification;
         let mut template = Template::new(hop, send, fields, times, mss, numbers).ok_or(Error::Value)?;
         let push = fields.flags.contains(TcpFlags::PSH);
@@ -106,7 +104,7 @@ impl Engine {
                 .ok_or(Error::Buffer)?;
             frame.cat(piece).map_err(|(error, _)| error)?;
             interface.enqueue(frame, hop.cast == Cast::Unicast).map_err(|(error, _)| error)?;
-            count!(self.counters.ip.sent);
+            count!(self.counters.ip_of(send.destination).sent);
             count!(self.counters.link.sent);
             seq = seq.wrapping_add(len as u32);
         }
@@ -125,19 +123,21 @@ impl Template {
         identification: &mut Identification,
     ) -> Option<Self> {
         let (link_len, tcp_len) = (hop.link_len(), fields.header_len + mss);
-        let tcp_at = link_len + ipv4::HEADER_LEN;
+        let ip_len = header_len(send.destination);
+        let tcp_at = link_len + ip_len;
         let mut bytes = [0; MOST_HEADERS];
-        hop.write_headers(&mut bytes, link_len, Some(send), ipv4::HEADER_LEN + tcp_len, identification);
+        hop.write_headers(&mut bytes, link_len, Some(send), ip_len + tcp_len, identification);
         let fields = TcpFields { sequence: 0, flags: fields.flags.without(TcpFlags::PSH), ..*fields };
-        let mut sum = fields.add_to(pseudo_v4(send.source, send.destination, protocol::TCP, tcp_len as u16));
+        let mut sum = fields.add_to(pseudo(send.source, send.destination, protocol::TCP, tcp_len));
         let (header, options) = bytes.get_mut(tcp_at..)?.split_first_chunk_mut()?;
         fields.header().put(header);
         if let Some((value, echo)) = times {
             write_timestamps(options.first_chunk_mut()?, value, echo);
             sum = add_timestamps(sum, value, echo);
         }
+        let numbered = send.destination.is_v4();
         let ip_checksum = hop.checksums.contains(Checksums::GENERATE_IP);
-        Some(Self { bytes, tcp_at, len: tcp_at + fields.header_len, sum, ip_checksum })
+        Some(Self { bytes, tcp_at, len: tcp_at + fields.header_len, sum, numbered, ip_checksum })
     }
 
     /// Writes the headers in front of a piece of the data.
@@ -145,10 +145,12 @@ impl Template {
     fn write(&self, into: &mut [u8], seq: u32, id: u16, push: bool, piece: &Pbuf) -> Option<()> {
         into.copy_from_slice(self.bytes.get(..into.len())?);
         let (ip, tcp) = into.split_at_mut_checked(self.tcp_at)?;
-        let ip = ip.last_chunk_mut()?;
-        ipv4::renumber(ip, id);
-        if !self.ip_checksum {
-            ip[ipv4::CHECKSUM_OFFSET..ipv4::CHECKSUM_OFFSET + 2].fill(0);
+        if self.numbered {
+            let ip = ip.last_chunk_mut()?;
+            ipv4::renumber(ip, id);
+            if !self.ip_checksum {
+                ip[ipv4::CHECKSUM_OFFSET..ipv4::CHECKSUM_OFFSET + 2].fill(0);
+            }
         }
         let tcp: &mut [u8; HEADER_LEN] = tcp.first_chunk_mut()?;
         let mut sum = add_part(self.sum.add_u32(seq), piece, 0, piece.len());

@@ -1,10 +1,9 @@
 //! The life of a UDP control block: made, bound, connected, disconnected, removed.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
-
 use coracle_buf::Error;
 
 use super::{Class, UNBOUND, UdpPcb};
+use crate::address::{Address, Endpoint};
 use crate::engine::Engine;
 use crate::ip::Cast;
 use crate::table::{Key, NONE};
@@ -41,25 +40,25 @@ impl Engine {
     }
 
     /// Binds to an address and a port; zero takes a free port. See `Udp::bind` for the errors.
-    pub(crate) fn udp_bind(&mut self, key: Key, local: SocketAddrV4) -> Result<(), Error> {
+    pub(crate) fn udp_bind(&mut self, key: Key, local: Endpoint) -> Result<(), Error> {
         let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
         if pcb.class == Class::Connected {
             return Err(Error::IsConnected);
         }
         let (lite, reuse) = (pcb.flow.lite, pcb.reuse_address);
-        self.check_local(*local.ip())?;
-        let port = match local.port() {
-            0 => self.udp_free_port(*local.ip(), lite)?,
-            port if self.udp_port_taken(key, SocketAddrV4::new(*local.ip(), port), lite, reuse) => {
+        self.check_local(local.address)?;
+        let port = match local.port {
+            0 => self.udp_free_port(local.address, lite)?,
+            port if self.udp_port_taken(key, Endpoint::new(local.address, port), lite, reuse) => {
                 return Err(Error::InUse);
             }
             port => port,
         };
-        let class = if local.ip().is_unspecified() { Class::Wildcard } else { Class::Specific };
+        let class = if local.address.is_unspecified() { Class::Wildcard } else { Class::Specific };
         self.udp_change(key, |pcb| {
             pcb.class = class;
-            pcb.bound = *local.ip();
-            pcb.flow.local = SocketAddrV4::new(*local.ip(), port);
+            pcb.bound = local.address;
+            pcb.flow.local = Endpoint::new(local.address, port);
         });
         Ok(())
     }
@@ -72,7 +71,7 @@ impl Engine {
         }
         self.udp_change(key, |pcb| {
             pcb.class = Class::CatchAll;
-            pcb.bound = Ipv4Addr::UNSPECIFIED;
+            pcb.bound = Address::ANY;
             pcb.flow.local = UNBOUND;
         });
         Ok(())
@@ -80,28 +79,26 @@ impl Engine {
 
     /// [`Error::Value`] for an address that is not ours to bind to: neither an interface's, nor a group or
     /// broadcast address to listen to, nor anything where everything is ours.
-    fn check_local(&self, address: Ipv4Addr) -> Result<(), Error> {
+    fn check_local(&self, address: Address) -> Result<(), Error> {
         let known = address.is_unspecified()
             || address.is_multicast()
             || self.owner_of(address).is_some()
             || self.netifs.iter().any(|(_, interface)| {
-                interface.accept_any || interface.is_broadcast(address) || address == Ipv4Addr::BROADCAST
+                interface.accept_any || address.as_v4().is_some_and(|v4| interface.is_broadcast(v4))
             });
         if known { Ok(()) } else { Err(Error::Value) }
     }
 
-    fn udp_port_taken(&self, own: Key, local: SocketAddrV4, lite: bool, reuse: bool) -> bool {
-        self.udp.on_port(&self.hash_key, local.port(), lite).any(|(position, other)| {
-            let overlap = other.flow.local.ip() == local.ip()
-                || other.flow.local.ip().is_unspecified()
-                || local.ip().is_unspecified();
+    fn udp_port_taken(&self, own: Key, local: Endpoint, lite: bool, reuse: bool) -> bool {
+        self.udp.on_port(&self.hash_key, local.port, lite).any(|(position, other)| {
+            let overlap = other.flow.local.address.overlaps(local.address);
             position != own.index && overlap && !(reuse && other.reuse_address)
         })
     }
 
     /// A free port of the ephemeral range, from a random one on [RFC 6056 §3.3.1]; [`Error::InUse`] when all are
     /// taken, as in lwIP.
-    fn udp_free_port(&mut self, address: Ipv4Addr, lite: bool) -> Result<u16, Error> {
+    fn udp_free_port(&mut self, address: Address, lite: bool) -> Result<u16, Error> {
         let (first, last) = self.config.ephemeral_ports;
         let count = u32::from(last - first) + 1;
         let start = self.random.below(count);
@@ -109,40 +106,40 @@ impl Engine {
             .map(|step| first + ((start + step) % count) as u16)
             .find(|&port| {
                 let mut others = self.udp.on_port(&self.hash_key, port, lite);
-                others.all(|(_, other)| {
-                    let local = *other.flow.local.ip();
-                    !(local == address || local.is_unspecified() || address.is_unspecified())
-                })
+                others.all(|(_, other)| !other.flow.local.address.overlaps(address))
             })
             .ok_or(Error::InUse)
     }
 
     /// Sets the peer: datagrams go there by default, and are taken from there only.
-    pub(crate) fn udp_connect(&mut self, key: Key, remote: SocketAddrV4) -> Result<(), Error> {
-        if remote.ip().is_unspecified() || remote.port() == 0 {
+    pub(crate) fn udp_connect(&mut self, key: Key, remote: Endpoint) -> Result<(), Error> {
+        if remote.address.is_unspecified() || remote.port == 0 {
             return Err(Error::Value);
         }
         let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
         let (mut local, netif, lite) = (pcb.flow.local, pcb.netif, pcb.flow.lite);
-        let hop = *self.ipv4_route(*remote.ip(), netif)?;
+        if !local.address.speaks_to(remote.address) {
+            return Err(Error::Value);
+        }
+        let hop = *self.route_to(remote.address, netif)?;
         let broadcast = self.udp.slots.get(key).is_some_and(|pcb| pcb.broadcast);
         if hop.cast == Cast::Broadcast && !broadcast {
             return Err(Error::Value);
         }
-        if local.ip().is_unspecified() {
+        if local.address.is_unspecified() {
             if !hop.has_source() {
                 return Err(Error::Route);
             }
-            local.set_ip(hop.source);
+            local.address = hop.source;
         }
-        if local.port() == 0 {
-            local.set_port(self.udp_free_port(*local.ip(), lite)?);
+        if local.port == 0 {
+            local.port = self.udp_free_port(local.address, lite)?;
         }
         let same = |other: &UdpPcb| {
             other.class == Class::Connected && other.flow.local == local && other.flow.remote == remote
         };
         let taken = {
-            let mut others = self.udp.on_port(&self.hash_key, local.port(), lite);
+            let mut others = self.udp.on_port(&self.hash_key, local.port, lite);
             others.any(|(position, other)| position != key.index && same(other))
         };
         if taken {
@@ -165,7 +162,7 @@ impl Engine {
         }
         self.udp_change(key, |pcb| {
             pcb.class = if pcb.bound.is_unspecified() { Class::Wildcard } else { Class::Specific };
-            pcb.flow.local.set_ip(pcb.bound);
+            pcb.flow.local.address = pcb.bound;
             pcb.flow.remote = UNBOUND;
             pcb.netif = None;
         });
@@ -182,13 +179,13 @@ impl Engine {
     }
 
     /// An interface's address changed: what was bound to the old one is bound to the new one.
-    pub(crate) fn udp_rebind(&mut self, old: Ipv4Addr, new: Ipv4Addr) {
+    pub(crate) fn udp_rebind(&mut self, old: Address, new: Address) {
         for position in 0..self.udp.slots.capacity() {
             if let Some(key) = self.udp.slots.key_at(position)
-                && self.udp.slots.at(position).is_some_and(|pcb| *pcb.flow.local.ip() == old)
+                && self.udp.slots.at(position).is_some_and(|pcb| pcb.flow.local.address == old)
             {
                 self.udp_change(key, |pcb| {
-                    pcb.flow.local.set_ip(new);
+                    pcb.flow.local.address = new;
                     if pcb.bound == old {
                         pcb.bound = new;
                     }

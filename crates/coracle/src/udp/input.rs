@@ -1,19 +1,17 @@
 //! UDP in: lengths, checksum, and who takes the datagram.
 
-use core::net::SocketAddrV4;
-
 use coracle_buf::Pbuf;
-use coracle_wire::checksum::pseudo_v4;
-use coracle_wire::icmpv4;
 use coracle_wire::ipv4::protocol;
 use coracle_wire::udp::{HEADER_LEN, UdpHeader, udp_length, udp_lite_coverage};
 
 use super::{Class, Flow};
+use crate::address::Endpoint;
 use crate::counters::{UdpCounters, count};
 use crate::engine::{Engine, Entry};
 use crate::event::Event;
-use crate::ip::sum::add_part;
-use crate::ip::{Cast, PacketInfo};
+use crate::icmp::Complaint;
+use crate::ip::sum::{add_part, pseudo};
+use crate::ip::{Cast, Received};
 use crate::netif::Checksums;
 use crate::table::{Key, NONE};
 
@@ -37,16 +35,16 @@ impl Engine {
         let Ok(len) = udp_length(header, packet.len() - start) else { return self.udp_bad_length(false) };
         // [1122-UDP-3] A checksum that is there must be right.
         if header.checksum() != 0 && self.checks.contains(Checksums::CHECK_UDP) {
-            let pseudo = pseudo_v4(info.source, info.destination, protocol::UDP, len as u16);
+            let sum = pseudo(info.source, info.destination, protocol::UDP, len);
             let sum = match bytes.get(..len) {
-                Some(datagram) => pseudo.add_bytes(datagram),
-                None => add_part(pseudo, &packet, start, len),
+                Some(datagram) => sum.add_bytes(datagram),
+                None => add_part(sum, &packet, start, len),
             };
             if !sum.verifies() {
                 return self.udp_bad_checksum(false);
             }
         }
-        count!(self.counters.ip.delivered);
+        count!(self.counters.ip_of(info.destination).delivered);
         (info.source_port, info.destination_port) = (from_port, to_port);
         if info.cast != Cast::Unicast {
             return self.udp_input_group(packet, start, len);
@@ -68,7 +66,7 @@ impl Engine {
 
     /// The same for UDP-Lite, whose length field is the coverage of the checksum, which is never left out
     /// [RFC 3828 §3.1].
-    pub(crate) fn udp_lite_input(&mut self, info: &PacketInfo, mut packet: Pbuf) -> Option<Event> {
+    pub(crate) fn udp_lite_input(&mut self, info: &Received, mut packet: Pbuf) -> Option<Event> {
         let start = usize::from(info.header_len);
         let bytes = packet.payload().get(start..).unwrap_or_default();
         let Ok(header) = UdpHeader::read(bytes) else { return self.udp_scattered(packet, 0) };
@@ -77,13 +75,13 @@ impl Engine {
         let len = packet.len() - start;
         let Ok(covered) = udp_lite_coverage(header, len) else { return self.udp_bad_length(true) };
         if self.checks.contains(Checksums::CHECK_UDP) {
-            let pseudo = pseudo_v4(info.source, info.destination, protocol::UDP_LITE, len as u16);
-            if header.checksum() == 0 || !add_part(pseudo, &packet, start, covered).verifies() {
+            let sum = pseudo(info.source, info.destination, protocol::UDP_LITE, len);
+            if header.checksum() == 0 || !add_part(sum, &packet, start, covered).verifies() {
                 return self.udp_bad_checksum(true);
             }
         }
-        count!(self.counters.ip.delivered);
-        let info = &PacketInfo { source_port: from_port, destination_port: to_port, ..*info };
+        count!(self.counters.ip_of(info.destination).delivered);
+        let info = &Received { source_port: from_port, destination_port: to_port, ..*info };
         self.current = Some(*info);
         if info.cast != Cast::Unicast {
             return self.udp_input_group(packet, start, covered);
@@ -155,8 +153,7 @@ impl Engine {
         let packet = self.hide_link(at, packet)?;
         count!(self.udp_counters(lite).no_port);
         if !self.raw.was_claimed() {
-            let code = icmpv4::unreachable::PORT;
-            self.icmp_send_error(&info, &packet, icmpv4::DESTINATION_UNREACHABLE, code, [0; 4]);
+            self.icmp_complain(&info, &packet, Complaint::NoPort);
         }
         None
     }
@@ -168,7 +165,7 @@ impl Engine {
     fn udp_input_group(&mut self, mut packet: Pbuf, start: usize, covered: usize) -> Option<Event> {
         let info = &self.current?;
         let flow = &info.flow();
-        let own = self.netifs.at(info.netif.0.index as usize)?.ipv4.address;
+        let own = self.netifs.at(info.netif.0.index as usize)?.ipv4.address.into();
         let mut first = NONE;
         let mut at = self.udp.first_on_port(&self.hash_key, flow);
         while at != NONE {
@@ -203,7 +200,7 @@ impl Engine {
     /// Gives the datagram that goes to many to the next who takes it.
     pub(crate) fn udp_deliver_to_next(&mut self, mut at: u32, data: Pbuf) -> Option<Event> {
         let info = self.current?;
-        let own = self.netifs.get(info.netif.0)?.ipv4.address;
+        let own = self.netifs.get(info.netif.0)?.ipv4.address.into();
         let flow = info.flow();
         while at != NONE {
             let (key, pcb) = self.udp.slots.entry_at(at as usize)?;
@@ -221,9 +218,9 @@ impl Engine {
     }
 
     /// The control block that sent a datagram which an ICMP error is about.
-    pub(crate) fn udp_find_sender(&self, from: SocketAddrV4, to: SocketAddrV4, lite: bool) -> Option<u32> {
+    pub(crate) fn udp_find_sender(&self, from: Endpoint, to: Endpoint, lite: bool) -> Option<u32> {
         let netif = self.current.map(|info| info.netif).or_else(|| {
-            let owner = self.owner_of(*from.ip())?;
+            let owner = self.owner_of(from.address)?;
             self.netif_handle(owner)
         })?;
         let found = self.udp.find(&self.hash_key, &Flow { local: from, remote: to, lite }, netif);
@@ -231,13 +228,13 @@ impl Engine {
     }
 }
 
-impl PacketInfo {
+impl Received {
     /// What control blocks are matched against.
     #[inline]
     fn flow(&self) -> Flow {
         Flow {
-            local: SocketAddrV4::new(self.destination, self.destination_port),
-            remote: SocketAddrV4::new(self.source, self.source_port),
+            local: Endpoint::new(self.destination, self.destination_port),
+            remote: Endpoint::new(self.source, self.source_port),
             lite: self.protocol == protocol::UDP_LITE,
         }
     }

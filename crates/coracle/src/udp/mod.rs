@@ -4,11 +4,10 @@ mod control;
 mod input;
 mod output;
 
-use core::net::{Ipv4Addr, SocketAddrV4};
-
 use coracle_buf::{Arena, Error};
 
-use crate::ip::{Cast, PacketInfo};
+use crate::address::{Address, Endpoint};
+use crate::ip::{Cast, Received};
 use crate::netif::NetifHandle;
 use crate::random::HashKey;
 use crate::table::{Index, Key, NONE, Slots};
@@ -35,8 +34,8 @@ const CLASSES: [Class; 4] = [Class::Connected, Class::Specific, Class::Wildcard,
 /// What a datagram's addresses are matched against.
 #[derive(Clone, Copy)]
 pub(crate) struct Flow {
-    pub(crate) local: SocketAddrV4,
-    pub(crate) remote: SocketAddrV4,
+    pub(crate) local: Endpoint,
+    pub(crate) remote: Endpoint,
     pub(crate) lite: bool,
 }
 
@@ -44,21 +43,20 @@ impl Flow {
     /// What all control blocks of a class have in common that take this flow.
     #[inline]
     fn mark(&self, class: Class) -> u32 {
-        let port = if class == Class::CatchAll { 0 } else { self.local.port() };
+        let port = if class == Class::CatchAll { 0 } else { self.local.port };
         u32::from(port) << 16 | u32::from(self.lite) << 8 | class as u32
     }
 
     /// The words that name the chain of a class in which a control block for this flow is.
     #[inline]
     fn hash(&self, key: &HashKey, class: Class) -> u32 {
-        let local = u64::from(self.local.ip().to_bits());
-        let ports = u64::from(self.local.port()) | u64::from(self.lite) << 32;
+        let ports = u64::from(self.local.port) | u64::from(self.lite) << 32;
         match class {
             Class::Connected => {
-                let both = local << 32 | u64::from(self.remote.ip().to_bits());
-                key.hash(both, ports | u64::from(self.remote.port()) << 16)
+                let both = self.local.address.word(key).rotate_left(32) ^ self.remote.address.word(key);
+                key.hash(both, ports | u64::from(self.remote.port) << 16)
             }
-            Class::Specific => key.hash(local, ports | 1 << 33),
+            Class::Specific => key.hash(self.local.address.word(key), ports | 1 << 33),
             Class::Wildcard => key.hash(0, ports | 2 << 33),
             Class::CatchAll | Class::Unbound => key.hash(0, u64::from(self.lite) | 3 << 33),
         }
@@ -79,9 +77,9 @@ pub(crate) struct UdpPcb {
     /// Class, port and protocol in one word, so that one look at most tells a control block from another.
     mark: u32,
     /// The address that it sends from, if it is bound to one that can be sent from.
-    from: Ipv4Addr,
+    from: Address,
     /// The address that the application bound it to, which a connection may have made more specific.
-    bound: Ipv4Addr,
+    bound: Address,
     pub(crate) netif: Option<NetifHandle>,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
@@ -96,7 +94,7 @@ pub(crate) struct UdpPcb {
     next_taker: u32,
 }
 
-const UNBOUND: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+const UNBOUND: Endpoint = Endpoint::NONE;
 
 impl UdpPcb {
     fn new(lite: bool, ttl: u8) -> Self {
@@ -104,8 +102,8 @@ impl UdpPcb {
             flow: Flow { local: UNBOUND, remote: UNBOUND, lite },
             class: Class::Unbound,
             mark: Class::Unbound as u32,
-            from: Ipv4Addr::UNSPECIFIED,
-            bound: Ipv4Addr::UNSPECIFIED,
+            from: Address::ANY,
+            bound: Address::ANY,
             netif: None,
             ttl,
             tos: 0,
@@ -127,21 +125,21 @@ impl UdpPcb {
         }
         match class {
             Class::Unbound => false,
-            Class::Connected => self.flow.local.ip() == flow.local.ip() && self.flow.remote == flow.remote,
-            Class::Specific => self.flow.local.ip() == flow.local.ip(),
-            Class::Wildcard | Class::CatchAll => true,
+            Class::Connected => {
+                self.flow.local.address == flow.local.address && self.flow.remote == flow.remote
+            }
+            Class::Specific => self.flow.local.address == flow.local.address,
+            Class::Wildcard | Class::CatchAll => self.flow.local.address.takes(flow.local.address),
         }
     }
 
     /// Whether a control block takes a datagram to many. One that is bound to the interface's own address hears
     /// what is broadcast there, as with lwIP. One that takes all ports comes into question when no other takes it.
-    fn takes_group(&self, flow: &Flow, info: &PacketInfo, own: Ipv4Addr) -> bool {
-        let local = *self.flow.local.ip();
-        let address_fits = local.is_unspecified()
-            || local == info.destination
-            || (info.cast == Cast::Broadcast && local == own);
+    fn takes_group(&self, flow: &Flow, info: &Received, own: Address) -> bool {
+        let local = self.flow.local.address;
+        let address_fits = local.takes(info.destination) || (info.cast == Cast::Broadcast && local == own);
         let peer_fits = self.class != Class::Connected || self.flow.remote == flow.remote;
-        (self.class == Class::CatchAll || self.flow.local.port() == flow.local.port())
+        (self.class == Class::CatchAll || self.flow.local.port == flow.local.port)
             && self.flow.lite == flow.lite
             && self.netif.is_none_or(|bound| bound == info.netif)
             && address_fits
@@ -227,7 +225,7 @@ impl UdpTable {
 
     /// The start of the chain in which those with a flow's local port are, among others.
     fn first_on_port(&self, key: &HashKey, flow: &Flow) -> u32 {
-        self.ports.first(Self::port_hash(key, flow.local.port(), flow.lite))
+        self.ports.first(Self::port_hash(key, flow.local.port, flow.lite))
     }
 
     /// Those with a local port, of whatever class.
@@ -237,7 +235,7 @@ impl UdpTable {
             while at != NONE {
                 let (position, pcb) = (at, self.slots.at(at as usize));
                 at = self.ports.next(at);
-                if let Some(pcb) = pcb.filter(|pcb| pcb.flow.local.port() == port && pcb.flow.lite == lite) {
+                if let Some(pcb) = pcb.filter(|pcb| pcb.flow.local.port == port && pcb.flow.lite == lite) {
                     return Some((position, pcb));
                 }
             }
@@ -249,14 +247,14 @@ impl UdpTable {
     fn link(&mut self, key: &HashKey, position: u32) {
         let Some(pcb) = self.slots.at_mut(position as usize) else { return };
         let (flow, class) = (pcb.flow, pcb.class);
-        let local = *flow.local.ip();
-        let group = local.is_multicast() || local.is_broadcast();
-        pcb.from = if group { Ipv4Addr::UNSPECIFIED } else { local };
+        let local = flow.local.address;
+        let group = local.is_multicast() || local.is_broadcast() || local.is_unspecified();
+        pcb.from = if group { Address::ANY } else { local };
         pcb.mark = flow.mark(class);
         if let Some(at) = CLASSES.iter().position(|&other| other == class) {
             self.population[at] += 1;
             self.flows.insert(flow.hash(key, class), position);
-            self.ports.insert(Self::port_hash(key, flow.local.port(), flow.lite), position);
+            self.ports.insert(Self::port_hash(key, flow.local.port, flow.lite), position);
         }
     }
 
@@ -267,7 +265,7 @@ impl UdpTable {
         if let Some(at) = CLASSES.iter().position(|&other| other == class) {
             self.population[at] -= 1;
             self.flows.remove(flow.hash(key, class), position);
-            self.ports.remove(Self::port_hash(key, flow.local.port(), flow.lite), position);
+            self.ports.remove(Self::port_hash(key, flow.local.port, flow.lite), position);
         }
     }
 }

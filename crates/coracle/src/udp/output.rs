@@ -1,19 +1,17 @@
 //! UDP out: addresses, permissions, checksum.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
-
 use coracle_buf::{Error, Pbuf};
-use coracle_wire::checksum::pseudo_v4;
 use coracle_wire::ipv4::protocol;
 use coracle_wire::udp::{HEADER_LEN, UdpHeader};
 
 use super::Class;
+use crate::address::{Address, Endpoint};
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::error::Rejected;
 use crate::ip::Cast;
-use crate::ip::output::{Hop, Send};
-use crate::ip::sum::add_part;
+use crate::ip::sum::{add_part, pseudo};
+use crate::ip::{output::Send, way::Hop};
 use crate::netif::{Checksums, NetifHandle};
 use crate::table::Key;
 
@@ -21,7 +19,7 @@ use crate::table::Key;
 #[derive(Clone, Copy)]
 pub(crate) struct Wishes {
     pub(crate) netif: Option<NetifHandle>,
-    pub(crate) source: Option<Ipv4Addr>,
+    pub(crate) source: Option<Address>,
     pub(crate) source_port: Option<u16>,
 }
 
@@ -32,7 +30,7 @@ impl Engine {
     pub(crate) fn udp_send(
         &mut self,
         key: Key,
-        to: Option<&SocketAddrV4>,
+        to: Option<&Endpoint>,
         wishes: Option<&Wishes>,
         data: Pbuf,
     ) -> Result<(), Rejected> {
@@ -42,7 +40,7 @@ impl Engine {
             None if pcb.class == Class::Connected => &pcb.flow.remote,
             None => return Err(self.udp_refuse(key, Error::NotConnected, data)),
         };
-        let (destination, ports) = (*remote.ip(), (pcb.flow.local.port(), remote.port()));
+        let (destination, ports) = (remote.address, (pcb.flow.local.port, remote.port));
         if wishes.is_some() || pcb.flow.lite || destination.is_multicast() {
             return self.udp_send_specially(key, *remote, wishes, data);
         }
@@ -52,16 +50,9 @@ impl Engine {
         };
         let (source, checksum) = (hop.source, hop.checksums.contains(Checksums::GENERATE_UDP));
         let transport = header(source, destination, ports, checksum && !pcb.no_checksum, &data);
-        let send = Send {
-            source,
-            destination,
-            protocol: protocol::UDP,
-            ttl: pcb.ttl,
-            tos: pcb.tos,
-            dont_fragment: false,
-            transport: Some(transport),
-        };
-        match self.ipv4_emit(Some(send), data) {
+        let send = Send::new(source, destination, protocol::UDP, (pcb.ttl, pcb.tos));
+        let send = Send { transport: Some(transport), ..send.of_flow(&self.label_key, ports) };
+        match self.ip_emit(Some(send), data) {
             Ok(()) => {
                 count!(self.counters.udp.sent);
                 Ok(())
@@ -76,7 +67,7 @@ impl Engine {
     fn udp_send_specially(
         &mut self,
         key: Key,
-        remote: SocketAddrV4,
+        remote: Endpoint,
         wishes: Option<&Wishes>,
         data: Pbuf,
     ) -> Result<(), Rejected> {
@@ -85,11 +76,8 @@ impl Engine {
             Err(error) => return Err(self.udp_refuse(key, error, data)),
         };
         let lite = send.protocol == protocol::UDP_LITE;
-        let sent = if looped {
-            self.ipv4_send_and_loop(Some(&send), data)
-        } else {
-            self.ipv4_send(Some(&send), data)
-        };
+        let sent =
+            if looped { self.ip_send_and_loop(Some(&send), data) } else { self.ip_send(Some(&send), data) };
         match sent {
             Ok(()) => {
                 count!(self.udp_counters(lite).sent);
@@ -104,16 +92,20 @@ impl Engine {
     fn udp_prepare(
         &mut self,
         key: Key,
-        remote: SocketAddrV4,
+        remote: Endpoint,
         wishes: Option<&Wishes>,
         data: &Pbuf,
     ) -> Result<(Send, bool), Error> {
         let pcb = self.udp.slots.get(key).ok_or(Error::Closed)?;
-        let (destination, to_port) = (*remote.ip(), remote.port());
+        let (destination, to_port) = (remote.address, remote.port);
         if to_port == 0 || destination.is_unspecified() || data.len() > MAX_LEN {
             return Err(Error::Value);
         }
         let multicast = destination.is_multicast();
+        let wished = wishes.and_then(|wishes| wishes.source);
+        if !wished.unwrap_or(pcb.flow.local.address).speaks_to(destination) {
+            return Err(Error::Value);
+        }
         let mut demanded = pcb.netif;
         let mut from = pcb.from;
         let mut nameless = false;
@@ -121,22 +113,22 @@ impl Engine {
             demanded = wishes.netif.or(demanded);
             from = wishes.source.unwrap_or(from);
             // Only who asks everybody for an address may have none.
-            nameless = wishes.source.is_some_and(|source| source.is_unspecified());
-            if nameless && destination != Ipv4Addr::BROADCAST {
+            nameless = wishes.source.is_some_and(Address::is_unspecified);
+            if nameless && destination != Address::BROADCAST {
                 return Err(Error::Route);
             }
         }
         if multicast {
             demanded = demanded.or(pcb.multicast_netif);
         }
-        match (wishes.and_then(|wishes| wishes.source_port), pcb.flow.local.port()) {
+        match (wishes.and_then(|wishes| wishes.source_port), pcb.flow.local.port) {
             // [RFC 6056]
             (None, 0) if pcb.class == Class::Unbound => self.udp_bind(key, super::UNBOUND)?,
             // A control block that takes all ports has to be told from which to send.
             (None | Some(0), 0) | (Some(0), _) => return Err(Error::Value),
             _ => {}
         }
-        let hop = match self.ipv4_route_from(destination, demanded, from) {
+        let hop = match self.route_from(destination, demanded, from) {
             Ok(hop) if hop.has_source() => *hop,
             _ => return Err(Error::Route),
         };
@@ -144,9 +136,9 @@ impl Engine {
         if hop.cast == Cast::Broadcast && !pcb.broadcast {
             return Err(Error::Value);
         }
-        let local_port = pcb.flow.local.port();
+        let local_port = pcb.flow.local.port;
         let ports = (wishes.and_then(|wishes| wishes.source_port).unwrap_or(local_port), to_port);
-        let source = if nameless { Ipv4Addr::UNSPECIFIED } else { hop.source };
+        let source = if nameless { Address::ANY } else { hop.source };
         let (protocol, transport) = if pcb.flow.lite {
             (protocol::UDP_LITE, lite_header(source, destination, ports, pcb.coverage.sent, data))
         } else {
@@ -155,7 +147,8 @@ impl Engine {
         };
         let ttl = if multicast { pcb.multicast_ttl } else { pcb.ttl };
         let transport = Some(transport);
-        let send = Send { source, destination, protocol, ttl, tos: pcb.tos, dont_fragment: false, transport };
+        let send = Send::new(source, destination, protocol, (ttl, pcb.tos));
+        let send = Send { transport, ..send.of_flow(&self.label_key, ports) };
         Ok((send, multicast && pcb.multicast_loop))
     }
 
@@ -183,8 +176,8 @@ const MAX_LEN: usize = u16::MAX as usize - HEADER_LEN;
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "called once for what is sent most")]
 fn header(
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
+    source: Address,
+    destination: Address,
     (from_port, to_port): (u16, u16),
     checksum: bool,
     data: &Pbuf,
@@ -192,8 +185,8 @@ fn header(
     let len = (HEADER_LEN + data.len()) as u16;
     let mut sum = 0;
     if checksum {
-        let pseudo = pseudo_v4(source, destination, protocol::UDP, len);
-        sum = add_part(pseudo.add_u16s([from_port, to_port, len]), data, 0, data.len()).finish_nonzero();
+        let begun = pseudo(source, destination, protocol::UDP, len.into());
+        sum = add_part(begun.add_u16s([from_port, to_port, len]), data, 0, data.len()).finish_nonzero();
     }
     UdpHeader::new(from_port, to_port, len, sum)
 }
@@ -203,8 +196,8 @@ fn header(
 #[cold]
 #[inline(never)]
 fn lite_header(
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
+    source: Address,
+    destination: Address,
     (from_port, to_port): (u16, u16),
     coverage: u16,
     data: &Pbuf,
@@ -213,7 +206,8 @@ fn lite_header(
     // A coverage beyond the datagram means all of it.
     let field = if coverage < len { coverage } else { 0 };
     let covered = if field == 0 { len } else { field };
-    let sum = pseudo_v4(source, destination, protocol::UDP_LITE, len).add_u16s([from_port, to_port, field]);
+    let sum =
+        pseudo(source, destination, protocol::UDP_LITE, len.into()).add_u16s([from_port, to_port, field]);
     let sum = add_part(sum, data, 0, usize::from(covered) - HEADER_LEN);
     UdpHeader::new(from_port, to_port, field, sum.finish_nonzero())
 }

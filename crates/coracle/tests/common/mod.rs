@@ -107,7 +107,7 @@ pub fn bytes_of(pbuf: &Pbuf) -> Vec<u8> {
 
 impl Handler for App {
     fn datagram(&mut self, udp: &mut Udp<'_, Self>, from: SocketAddr, data: Pbuf) {
-        let packet = *udp.packet().expect("a datagram comes in a packet");
+        let packet = udp.packet().expect("a datagram comes in a packet");
         self.note(Heard::Datagram { who: self.who, from, data: bytes_of(&data), packet });
         if let Some(on) = &mut self.datagram {
             on(udp, from, data);

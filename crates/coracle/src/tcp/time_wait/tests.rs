@@ -1,4 +1,4 @@
-use core::net::{Ipv4Addr, SocketAddrV4};
+use crate::address::{Address, Endpoint};
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -14,8 +14,8 @@ fn key() -> HashKey {
 
 fn flow(port: u16) -> Flow {
     Flow {
-        local: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 80),
-        remote: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), port),
+        local: Endpoint::new(Address::v4(core::net::Ipv4Addr::new(192, 0, 2, 1)), 80),
+        remote: Endpoint::new(Address::v4(core::net::Ipv4Addr::new(192, 0, 2, 2)), port),
     }
 }
 
@@ -28,7 +28,7 @@ fn table(capacity: usize) -> TimeWaitTable {
 }
 
 fn ports(table: &TimeWaitTable) -> Vec<u16> {
-    table.iter().map(|waiting| waiting.flow.remote.port()).collect()
+    table.iter().map(|waiting| waiting.flow.remote.port).collect()
 }
 
 /// [MUST-13]
