@@ -72,6 +72,8 @@ mod nd;
 mod netif;
 mod random;
 mod raw;
+#[cfg(test)]
+mod sntp;
 mod table;
 mod tcp;
 mod time;
@@ -108,6 +110,8 @@ pub use link::{Neighbour, NeighbourState};
 pub use netif::{
     Checksums, Hostname, Ipv4Settings, Medium, NetifConfig, NetifCounters, NetifEvent, NetifHandle, Reasons,
 };
+#[cfg(test)]
+pub use sntp::{SntpConfig, SntpCounters, SntpTime};
 pub use tcp::{
     AckSample, CUBIC, CongestionControl, CongestionWindow, Cubic, NEW_RENO, NewReno, Shutdown, SynCookies,
     TcpConfig, TcpInfo, TcpState, TcpUsage,
