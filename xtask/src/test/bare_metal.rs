@@ -10,7 +10,16 @@ const TARGETS: [(&str, &[&str]); 3] = [
     ("thumbv6m-none-eabi", &["--features", "coracle-buf/critical-section"]),
 ];
 
-const CRATES: [&str; 6] = ["--package", "coracle-buf", "--package", "coracle-wire", "--package", "coracle"];
+const CRATES: [&str; 8] = [
+    "--package",
+    "coracle-buf",
+    "--package",
+    "coracle-wire",
+    "--package",
+    "coracle",
+    "--package",
+    "coracle-os",
+];
 
 pub(super) fn build() -> Result<(), Failure> {
     TARGETS.iter().try_for_each(|(target, features)| {
