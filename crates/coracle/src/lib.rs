@@ -98,7 +98,7 @@ pub use counters::{
     UdpCounters,
 };
 #[cfg(test)]
-pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, DhcpState};
+pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, DhcpServerConfig, DhcpState};
 #[cfg(test)]
 pub use dns::{DnsConfig, DnsCounters, DnsError, DnsLimits, Lookup};
 pub use error::{Error, Rejected};

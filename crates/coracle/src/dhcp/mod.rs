@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod lease;
 mod message;
+pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 
@@ -16,3 +17,4 @@ pub(crate) use client::Client;
 pub use client::DhcpState;
 pub use config::{ClientId, ConflictCheck, DhcpConfig, DhcpOptions};
 pub use lease::DhcpLease;
+pub use server::DhcpServerConfig;

@@ -64,12 +64,14 @@ fn answers_for_others_are_passed_over() {
     assert_eq!(bed.state(), DhcpState::Requesting);
 }
 
+/// Brings a client to a state.
+type Reach = fn(&mut Bed, &Server);
+
 /// Every kind of message in every state: only those that are asked for do anything.
 #[test]
 fn messages_out_of_place() {
     use coracle_wire::dhcpv4::MessageType;
     let server = Server::new();
-    type Reach = fn(&mut Bed, &Server);
     let reach: [(DhcpState, Reach, &[MessageType]); 7] = [
         (DhcpState::Off, |bed, _| bed.auto.dhcp_stop(&mut bed.port, false), &[]),
         (DhcpState::Selecting, |bed, _| bed.start(&plain()), &[Offer]),
