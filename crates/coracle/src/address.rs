@@ -295,7 +295,8 @@ impl Address {
             #[cfg(feature = "ipv6")]
             IpAddr::V6(address) => {
                 let plain = Self(address.octets());
-                if plain.is_v4() || (plain.is_link_local() && netif.is_none()) {
+                let zone_ok = netif.is_some_and(|netif| netif < 255) || !plain.is_link_local();
+                if plain.is_v4() || !zone_ok {
                     return Err(Error::Value);
                 }
                 Ok(Self::v6(address.octets(), netif.unwrap_or(0)))
@@ -332,13 +333,19 @@ impl Endpoint {
         Self { address, port }
     }
 
+    /// The same, of IPv6 alone where it is every address.
+    #[cfg(feature = "ipv6")]
+    pub(crate) fn v6_only(self) -> Self {
+        if self.address == Address::ANY { Self::new(Address::ANY_V6, self.port) } else { self }
+    }
+
     /// The endpoint as applications see it: the scope of an IPv6 address is the interface's index.
     #[inline]
     pub(crate) fn to_socket(self) -> SocketAddr {
         #[cfg(feature = "ipv6")]
         if !self.address.is_v4() {
             let scope = self.address.zone().map_or(0, |netif| netif as u32 + 1);
-            let address = Ipv6Addr::from_octets(self.address.wire_v6());
+            let address = self.address.to_v6();
             return SocketAddr::V6(SocketAddrV6::new(address, self.port, 0, scope));
         }
         SocketAddr::new(IpAddr::V4(self.address.low()), self.port)

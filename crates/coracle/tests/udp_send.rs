@@ -273,7 +273,7 @@ fn a_tunnel_takes_every_datagram_and_answers_from_where_it_was_sent_to() {
         let send = UdpSend {
             remote: Some(from),
             netif: Some(packet.netif),
-            source: Some(packet.destination.into()),
+            source: Some(packet.destination),
             source_port: Some(packet.destination_port),
         };
         udp.send_with(data, &send).unwrap();

@@ -1,6 +1,8 @@
 //! TCP connections, as the application sees them.
 
 use core::net::SocketAddr;
+#[cfg(feature = "ipv6")]
+use core::net::SocketAddrV6;
 use core::time::Duration;
 
 use coracle_buf::Pbuf;
@@ -134,7 +136,7 @@ impl<'a, H> Tcp<'a, H> {
         result
     }
 
-    /// Chooses the local address and port: 0.0.0.0 for the one that fits the peer, port zero for a free port.
+    /// Chooses the local address and port: `[::]` or 0.0.0.0 for the one that fits the peer, port zero for a free port.
     /// lwIP: `tcp_bind`.
     ///
     /// # Errors
@@ -144,6 +146,18 @@ impl<'a, H> Tcp<'a, H> {
     /// not ours; [`Error::IsConnected`].
     pub fn bind(&mut self, local: SocketAddr) -> Result<(), Error> {
         let local = self.endpoint(local)?;
+        self.stack.engine.tcp_bind(self.handle.0, local)
+    }
+
+    /// [`bind`](Self::bind) for IPv6 alone: `[::]` leaves the port free for IPv4. lwIP: `tcp_bind` to
+    /// `IP6_ADDR_ANY`, where [`bind`](Self::bind) to `[::]` is `IP_ANY_TYPE`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`bind`](Self::bind).
+    #[cfg(feature = "ipv6")]
+    pub fn bind_v6_only(&mut self, local: SocketAddrV6) -> Result<(), Error> {
+        let local = self.endpoint(SocketAddr::V6(local))?.v6_only();
         self.stack.engine.tcp_bind(self.handle.0, local)
     }
 

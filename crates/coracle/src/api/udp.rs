@@ -1,5 +1,7 @@
 //! UDP and UDP-Lite control blocks, as the application sees them.
 
+#[cfg(feature = "ipv6")]
+use core::net::SocketAddrV6;
 use core::net::{IpAddr, SocketAddr};
 
 use coracle_buf::{Layer, Pbuf};
@@ -130,7 +132,7 @@ impl<'a, H> Udp<'a, H> {
         self.stack.engine.udp.slots.get_mut(self.handle.0).map(change).ok_or(Error::Closed)
     }
 
-    /// Takes datagrams to an address and a port: 0.0.0.0 for every address of ours, port zero for a free port. An
+    /// Takes datagrams to an address and a port: `[::]` for every address of ours, 0.0.0.0 for those of IPv4, port zero for a free port. An
     /// address of an interface, a group or a broadcast address limits what is taken. lwIP: `udp_bind`.
     ///
     /// # Errors
@@ -140,6 +142,18 @@ impl<'a, H> Udp<'a, H> {
     /// not ours; [`Error::IsConnected`].
     pub fn bind(&mut self, local: SocketAddr) -> Result<(), Error> {
         let local = self.endpoint(local)?;
+        self.stack.engine.udp_bind(self.handle.0, local)
+    }
+
+    /// [`bind`](Self::bind) for IPv6 alone: `[::]` leaves the port free for IPv4. lwIP: `udp_bind` to
+    /// `IP6_ADDR_ANY`, where [`bind`](Self::bind) to `[::]` is `IP_ANY_TYPE`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`bind`](Self::bind).
+    #[cfg(feature = "ipv6")]
+    pub fn bind_v6_only(&mut self, local: SocketAddrV6) -> Result<(), Error> {
+        let local = self.endpoint(SocketAddr::V6(local))?.v6_only();
         self.stack.engine.udp_bind(self.handle.0, local)
     }
 

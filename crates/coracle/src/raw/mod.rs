@@ -3,13 +3,17 @@
 use coracle_buf::{Arena, Error, Pbuf};
 use coracle_wire::checksum::{Sum, checksum};
 use coracle_wire::ipv4::{CHECKSUM_OFFSET, Ipv4Header, header_checksum_ok};
+#[cfg(feature = "ipv6")]
+use coracle_wire::ipv6::Ipv6Header;
 
-use crate::address::Address;
+use crate::address::{Address, Family};
 use crate::counters::count;
 use crate::engine::{Engine, Entry};
 use crate::error::Rejected;
 use crate::event::Event;
 use crate::ip::output::Send;
+#[cfg(feature = "ipv6")]
+use crate::ip::sum::pseudo;
 use crate::ip::{Cast, Received};
 use crate::netif::NetifHandle;
 use crate::table::{Index, Key, NONE, Slots};
@@ -143,11 +147,17 @@ impl Engine {
         };
         let info = self.current?;
         // The application had the packet in its hands: look again at what the stack relies on.
-        let intact = Ipv4Header::read(packet.payload()).is_ok_and(|header| {
-            packet.len() == info.total_len as usize
-                && header.header_len() == usize::from(info.header_len)
-                && header.protocol() == info.protocol
-        });
+        let intact = packet.len() == info.total_len as usize
+            && match info.destination.family() {
+                Family::V4 => Ipv4Header::read(packet.payload()).is_ok_and(|header| {
+                    header.header_len() == usize::from(info.header_len) && header.protocol() == info.protocol
+                }),
+                // Extension headers are not gone through again: what they lead to reads its own header with care.
+                #[cfg(feature = "ipv6")]
+                Family::V6 => {
+                    Ipv6Header::read(packet.payload()).is_ok_and(|header| header.total_len() == packet.len())
+                }
+            };
         if !intact {
             count!(self.counters.raw.eaten);
             return None;
@@ -244,7 +254,7 @@ impl Engine {
             None => return Err(Error::Route),
         };
         if let Some(offset) = checksum_offset {
-            put_checksum(data, offset.into())?;
+            put_checksum(data, offset.into(), &send)?;
         }
         Ok((hop.cast, Some(send)))
     }
@@ -253,6 +263,15 @@ impl Engine {
 /// The source and destination of a packet with a header of its own, which must be well-formed and as long as the
 /// packet; its checksum is put right.
 fn own_header(packet: &mut Pbuf) -> Result<(Address, Address), Error> {
+    #[cfg(feature = "ipv6")]
+    if let Ok(header) = Ipv6Header::read(packet.payload()) {
+        if header.total_len() != packet.len() || header.hop_limit() == 0 {
+            return Err(Error::Value);
+        }
+        // The zone is that of the interface by which it will leave; only what reaches farther has none.
+        let (source, destination) = (header.source().into(), header.destination().into());
+        return Ok((Address::from_ip(source, None)?, Address::from_ip(destination, None)?));
+    }
     let header = Ipv4Header::read(packet.payload()).map_err(|_| Error::Value)?;
     if header.total_len() != packet.len() || header.ttl() == 0 {
         return Err(Error::Value);
@@ -266,9 +285,15 @@ fn own_header(packet: &mut Pbuf) -> Result<(Address, Address), Error> {
     Ok(addresses)
 }
 
-/// Writes the Internet checksum over all of the data into it.
-fn put_checksum(data: &mut Pbuf, offset: usize) -> Result<(), Error> {
+/// Writes the Internet checksum over all of the data into it; with IPv6, over the pseudo-header too, as every protocol
+/// has it there [RFC 8200 §8.1] [RFC 3542 §3.1].
+fn put_checksum(data: &mut Pbuf, offset: usize, send: &Send) -> Result<(), Error> {
     data.take_at(offset, &[0, 0])?;
-    let checksum = Sum::new().add_chain(data.segments()).finish();
+    let begun = match send.destination.family() {
+        Family::V4 => Sum::new(),
+        #[cfg(feature = "ipv6")]
+        Family::V6 => pseudo(send.source, send.destination, send.protocol, data.len()),
+    };
+    let checksum = begun.add_chain(data.segments()).finish();
     data.take_at(offset, &checksum.to_be_bytes())
 }
