@@ -15,6 +15,8 @@ pub mod mib;
 mod oid;
 mod pdu;
 pub mod standard;
+#[cfg(feature = "v3")]
+pub mod v3;
 mod value;
 
 pub use agent::{Agent, Setup, State};

@@ -2,6 +2,8 @@
 
 mod access;
 mod operate;
+#[cfg(feature = "v3")]
+mod secure;
 mod set;
 mod state;
 mod stats;
@@ -12,12 +14,13 @@ pub use access::{Access, Community, Family, Grant, READ, SecurityLevel, Security
 use access::{Principal, community};
 use coracle::Instant;
 use operate::{Operation, Outcome};
+#[cfg(feature = "v3")]
+pub use secure::{Engine, Storage};
 pub use state::{Setup, State, Text, Texts};
 pub use stats::{Counter, Counts};
 
 use crate::ber::{Reader, Writer};
 use crate::message::{CommunityMessage, Message, Version};
-use crate::mib::Context;
 use crate::pdu::{ErrorStatus, Pdu, PduKind};
 
 /// What the fields of a message with a community take at most, besides the community.
@@ -57,6 +60,14 @@ impl<'a> Agent<'a> {
         Self { state: State::new(setup) }
     }
 
+    /// The same agent, for users of version 3, too.
+    #[cfg(feature = "v3")]
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine<'a>) -> Self {
+        self.state.engine = Some(engine);
+        self
+    }
+
     /// What it knows.
     pub fn state(&self) -> &State<'a> {
         &self.state
@@ -86,6 +97,8 @@ impl<'a> Agent<'a> {
         let range = match message.version {
             0 if setup.v1 => self.with_community(Version::V1, message.body, from, now, buffer),
             1 if setup.v2c => self.with_community(Version::V2c, message.body, from, now, buffer),
+            #[cfg(feature = "v3")]
+            3 if self.state.engine.is_some() => self.secured(request, now, buffer),
             _ => {
                 counts.add(Counter::InBadVersions);
                 None
@@ -135,13 +148,7 @@ impl<'a> Agent<'a> {
         if pdu.kind == PduKind::Set && grant.write.is_none() {
             state.counts.add(Counter::InBadCommunityUses);
         }
-        let operation = Operation {
-            tree: &state.setup.tree,
-            access: &state.setup.access,
-            grant,
-            cx: Context { now, state, request: pdu.bindings },
-            v1: version == Version::V1,
-        };
+        let operation = Operation::new(state, grant, now, &pdu, version);
         let room = HEADER + name.len();
         let answer = answer(&operation, &pdu, buffer.get_mut(room..)?)?;
         let end = room + answer.len;
@@ -159,15 +166,15 @@ impl<'a> Agent<'a> {
 }
 
 /// The variables of an answer: how long, and the error.
-struct Answer {
-    len: usize,
-    status: ErrorStatus,
-    index: i32,
+pub(crate) struct Answer {
+    pub(crate) len: usize,
+    pub(crate) status: ErrorStatus,
+    pub(crate) index: i32,
 }
 
 /// Runs an operation, and puts the variables of its answer in a body; `None` when not even those that say that it is
 /// too big fit [3416-6].
-fn answer<'o>(operation: &Operation<'o>, pdu: &Pdu<'o>, body: &mut [u8]) -> Option<Answer> {
+pub(crate) fn answer<'o>(operation: &Operation<'o>, pdu: &Pdu<'o>, body: &mut [u8]) -> Option<Answer> {
     let counts = &operation.cx.state.counts;
     count_request(counts, pdu);
     let (mut status, index) = match operation.run(pdu, body) {

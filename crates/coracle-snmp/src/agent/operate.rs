@@ -1,7 +1,11 @@
 //! The operations: GET, GETNEXT, GETBULK [RFC 3416 §4.2].
 
+use coracle::Instant;
+
 use super::access::{Access, Grant};
+use super::state::State;
 use crate::ber::{Writer, tag};
+use crate::message::Version;
 use crate::mib::{Context, Found, Lookup, Output, Tree};
 use crate::oid::{Oid, OidRef};
 use crate::pdu::{Binding, Bindings, ErrorStatus, Pdu, PduKind};
@@ -78,6 +82,23 @@ impl<'b> Body<'b> {
 }
 
 impl<'o> Operation<'o> {
+    /// An operation that is asked for in a PDU, by somebody with these rights.
+    pub(crate) fn new(
+        state: &'o State<'_>,
+        grant: &'o Grant<'_>,
+        now: Instant,
+        pdu: &Pdu<'o>,
+        version: Version,
+    ) -> Self {
+        Self {
+            tree: &state.setup.tree,
+            access: &state.setup.access,
+            grant,
+            cx: Context { now, state, request: pdu.bindings },
+            v1: version == Version::V1,
+        }
+    }
+
     /// Runs the operation of a PDU.
     pub(crate) fn run(&self, pdu: &Pdu<'o>, buffer: &mut [u8]) -> Outcome {
         let mut body = Body::new(buffer);

@@ -122,6 +122,9 @@ pub struct State<'a> {
     /// `snmpSetSerialNo`: a lock by agreement among managers.
     pub(crate) serial: Cell<i32>,
     pub(crate) started: Cell<Option<Instant>>,
+    /// The engine of version 3.
+    #[cfg(feature = "v3")]
+    pub engine: Option<super::secure::Engine<'a>>,
 }
 
 impl<'a> State<'a> {
@@ -136,8 +139,17 @@ impl<'a> State<'a> {
             authentication_traps: Cell::new(false),
             serial: Cell::new(0),
             started: Cell::new(None),
+            #[cfg(feature = "v3")]
+            engine: None,
             setup,
         }
+    }
+
+    /// How long the agent runs, in seconds.
+    #[cfg(feature = "v3")]
+    pub(crate) fn seconds(&self, now: Instant) -> u64 {
+        let started = self.started.get().unwrap_or(now);
+        now.since(started).as_secs()
     }
 
     /// `sysUpTime`: hundredths of a second since the agent was first called; wraps after 497 days.

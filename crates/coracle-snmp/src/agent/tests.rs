@@ -1,6 +1,6 @@
 use super::*;
 use crate::ber::tag;
-use crate::mib::{Column, Node, Output, Row, Rows, Scalars, Table, Tree};
+use crate::mib::{Column, Context, Node, Output, Row, Rows, Scalars, Table, Tree};
 use crate::{Binding, Oid, OidRef, Value};
 use proptest::prelude::*;
 use std::collections::BTreeMap;

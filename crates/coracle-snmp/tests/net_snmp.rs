@@ -1,0 +1,196 @@
+//! net-snmp's commands against the agent, over the loopback interface.
+
+use std::net::UdpSocket;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use coracle_snmp::agent::{Community, Engine, READ, Storage, WRITE};
+use coracle_snmp::mib::Tree;
+use coracle_snmp::v3::{AuthProtocol, EngineId, PrivProtocol, User};
+use coracle_snmp::{Agent, Setup, standard};
+
+struct Boots(u32);
+
+impl Storage for Boots {
+    fn boots(&mut self) -> u32 {
+        self.0
+    }
+
+    fn store_boots(&mut self, boots: u32) {
+        self.0 = boots;
+    }
+}
+
+const AUTH: [(&str, AuthProtocol); 6] = [
+    ("MD5", AuthProtocol::Md5),
+    ("SHA", AuthProtocol::Sha1),
+    ("SHA-224", AuthProtocol::Sha224),
+    ("SHA-256", AuthProtocol::Sha256),
+    ("SHA-384", AuthProtocol::Sha384),
+    ("SHA-512", AuthProtocol::Sha512),
+];
+
+const PRIV: [(&str, PrivProtocol); 4] = [
+    ("DES", PrivProtocol::Des),
+    ("AES", PrivProtocol::Aes128),
+    ("AES-192", PrivProtocol::Aes192),
+    ("AES-256", PrivProtocol::Aes256),
+];
+
+/// An agent on a port of the loopback interface, until it is dropped.
+struct Running {
+    port: u16,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || serve(&socket, &stopping));
+        Self { port, stop, thread: Some(thread) }
+    }
+
+    /// Runs a command with arguments before the address, and after it. A wish for an argument with spaces is `_`.
+    fn run(&self, command: &str, before: &str, after: &str) -> (bool, String) {
+        let words =
+            |text: &str| text.split_whitespace().map(|word| word.replace('_', " ")).collect::<Vec<_>>();
+        let output = Command::new(command)
+            .args(["-r", "1", "-t", "5", "-On"])
+            .args(words(before))
+            .arg(format!("127.0.0.1:{}", self.port))
+            .args(words(after))
+            .env("SNMPCONFPATH", env!("CARGO_TARGET_TMPDIR"))
+            .env("SNMP_PERSISTENT_DIR", env!("CARGO_TARGET_TMPDIR"))
+            .env("MIBS", "")
+            .output()
+            .expect("net-snmp is installed");
+        let mut text = output.stdout;
+        if !output.status.success() {
+            text.extend(output.stderr);
+        }
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn get(&self, options: &str) -> String {
+        self.run("snmpget", options, "1.3.6.1.2.1.1.5.0").1
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn serve(socket: &UdpSocket, stop: &AtomicBool) {
+    let id = EngineId::of_station(8072, [2, 0, 0, 0, 0, 1]);
+    let mut names = vec![];
+    for (auth, _) in AUTH {
+        names.push(auth.to_string());
+        names.extend(PRIV.map(|(privacy, _)| format!("{auth}+{privacy}")));
+    }
+    let mut users = vec![User::new("nobody", READ)];
+    let mut left = names.iter();
+    for (_, auth) in AUTH {
+        let plain = User::new(left.next().unwrap(), READ).auth(auth, "a long password", id);
+        users.push(plain);
+        for (_, privacy) in PRIV {
+            let mut user = plain.privacy(privacy, "another password", id);
+            user.name = left.next().unwrap();
+            user.group = WRITE;
+            users.push(user);
+        }
+    }
+    let communities = [Community::new("public", READ), Community::new("secret", WRITE)];
+    let parts = standard::ALL;
+    let mut setup = Setup::new(Tree::new(parts).unwrap()).communities(&communities);
+    setup.name = "coracle";
+    let engine = Engine::start(id, &users, &mut Boots(6), 1);
+    let mut agent = Agent::new(setup).with_engine(engine);
+    let start = Instant::now();
+    let (mut request, mut reply) = ([0; 2000], [0; 1472]);
+    while !stop.load(Ordering::Relaxed) {
+        let Ok((len, from)) = socket.recv_from(&mut request) else { continue };
+        let now = coracle::Instant::from_micros(start.elapsed().as_micros() as u64);
+        if let Some(answer) = agent.handle(&mut request[..len], from, now, &mut reply) {
+            socket.send_to(answer, from).unwrap();
+        }
+    }
+}
+
+const NAME: &str = ".1.3.6.1.2.1.1.5.0 = STRING: \"coracle\"\n";
+
+#[test]
+fn communities_get_set_and_walk() {
+    let agent = Running::start();
+    assert_eq!(agent.get("-v1 -c public"), NAME);
+    assert_eq!(agent.get("-v2c -c public"), NAME);
+    assert!(agent.get("-v2c -c guess").contains("Timeout"));
+    let set =
+        |community: &str| agent.run("snmpset", &format!("-v2c -c {community}"), "1.3.6.1.2.1.1.6.0 s Here");
+    assert!(set("public").1.contains("noAccess"));
+    assert_eq!(set("secret"), (true, ".1.3.6.1.2.1.1.6.0 = STRING: \"Here\"\n".to_string()));
+    let bad = agent.run("snmpset", "-v2c -c secret", "1.3.6.1.2.1.1.6.0 s There 1.3.6.1.2.1.1.7.0 i 3");
+    assert!(bad.1.contains("notWritable"), "{}", bad.1);
+    let bad = agent.run("snmpset", "-v1 -c secret", "1.3.6.1.2.1.1.6.0 i 7");
+    assert!(bad.1.contains("badValue"), "{}", bad.1);
+    let (ok, walk) = agent.run("snmpwalk", "-v2c -c public", "1.3.6.1.2.1.1");
+    assert!(ok && walk.contains(".1.3.6.1.2.1.1.6.0 = STRING: \"Here\"\n"), "{walk}");
+    let strip = |text: String| {
+        text.lines()
+            .filter(|line| !line.contains("Timeticks") && !line.contains(".11."))
+            .map(str::to_string)
+            .collect::<Vec<_>>()
+    };
+    let (_, walk) = agent.run("snmpwalk", "-v2c -c public", ".1");
+    for options in ["-v2c -c public -Cr50", "-v2c -c public -Cr3", "-v2c -c public -Cr1 -Cn0"] {
+        let (ok, bulk) = agent.run("snmpbulkwalk", options, ".1");
+        assert!(ok);
+        assert_eq!(strip(bulk), strip(walk.clone()));
+    }
+    let (_, walk) = agent.run("snmpwalk", "-v1 -c public", "1.3.6.1.2.1.1");
+    assert!(walk.contains(NAME));
+}
+
+#[test]
+fn users_in_every_algorithm() {
+    let agent = Running::start();
+    for (auth, _) in AUTH {
+        let signed =
+            |user: &str, more: &str| agent.get(&format!("-v3 -u {user} -a {auth} -A a_long_password {more}"));
+        assert_eq!(signed(auth, "-l authNoPriv"), NAME, "{auth}");
+        for (privacy, _) in PRIV {
+            let user = format!("{auth}+{privacy}");
+            let with = |password: &str| signed(&user, &format!("-l authPriv -x {privacy} -X {password}"));
+            assert_eq!(with("another_password"), NAME, "{user}");
+            let wrong = with("a_wrong_password");
+            assert!(!wrong.contains("coracle"), "{user}: {wrong}");
+        }
+    }
+}
+
+#[test]
+fn wrong_users_are_told_why() {
+    let agent = Running::start();
+    let output = |options: &str| agent.get(&format!("-v3 {options}"));
+    assert!(output("-u stranger -l noAuthNoPriv").contains("Unknown user name"));
+    assert!(output("-u SHA -l authNoPriv -a SHA -A a_wrong_password").contains("Authentication failure"));
+    assert!(output("-u nobody -l authNoPriv -a SHA -A a_wrong_password").contains("security level"));
+    // Users without a signature have no rights.
+    assert!(output("-u nobody -l noAuthNoPriv").contains("authorizationError"));
+    let other = output("-u nobody -l noAuthNoPriv -n elsewhere");
+    assert!(other.contains("Bad context"), "{other}");
+    // The wrong engine time is corrected by a report.
+    assert!(output("-u nobody -l noAuthNoPriv -Z 1,1").contains("authorizationError"));
+}
