@@ -37,10 +37,16 @@ pub struct Limits {
     pub ipv6_addresses: usize,
     /// Neighbours (ARP and neighbour discovery) of all interfaces.
     pub neighbours: usize,
+    /// Stations of all bridges; where it is unknown, a frame goes everywhere. lwIP: what `BRIDGEIF_INITDATA1` says.
+    pub stations: usize,
     /// Routes set by the owner; those that follow from the addresses of interfaces are not counted.
     pub routes: usize,
     /// Multicast groups joined, each on one interface.
     pub groups: usize,
+    /// Datagrams of which fragments are missing; when there are more, the oldest go. lwIP: `MEMP_NUM_REASSDATA`.
+    pub reassemblies: usize,
+    /// Fragments of all of these, each of which holds a buffer. lwIP: `IP_REASS_MAX_PBUFS`.
+    pub fragments: usize,
     /// Application timers.
     pub timeouts: usize,
     /// Listeners to changes of interfaces.
@@ -61,8 +67,11 @@ impl Limits {
         tcp_ext_args: 0,
         ipv6_addresses: 0,
         neighbours: 0,
+        stations: 0,
         routes: 0,
         groups: 0,
+        reassemblies: 0,
+        fragments: 0,
         timeouts: 0,
         listeners: 0,
     };
@@ -79,8 +88,11 @@ impl Limits {
         tcp_ext_args: 0,
         ipv6_addresses: 6,
         neighbours: 8,
+        stations: 0,
         routes: 2,
         groups: 4,
+        reassemblies: 2,
+        fragments: 8,
         timeouts: 4,
         listeners: 2,
     };
@@ -97,8 +109,11 @@ impl Limits {
         tcp_ext_args: 0,
         ipv6_addresses: 128,
         neighbours: 1_024,
+        stations: 1_024,
         routes: 256,
         groups: 256,
+        reassemblies: 64,
+        fragments: 1_024,
         timeouts: 256,
         listeners: 16,
     };
@@ -134,6 +149,8 @@ pub struct Config {
     /// Take a unicast packet only on the interface that has its address (the strong host model of RFC 1122
     /// §3.3.4.2) instead of on any. lwIP is weak only.
     pub strong_host: bool,
+    /// Tell hosts of a shorter way to where they send through us, on the interfaces that forward [RFC 1812 §5.2.7.2].
+    pub send_redirects: bool,
     /// Answer echo requests sent to broadcast and multicast addresses. Off unless asked for [RFC 1122 §3.2.2.6].
     pub broadcast_echo: bool,
     /// ICMP errors sent in a second, at the most [RFC 1812 §4.3.2.8].
@@ -156,6 +173,8 @@ pub struct Config {
     pub neighbour_retry: Duration,
     /// Requests for a neighbour before it counts as unreachable. lwIP: `ARP_MAXPENDING`.
     pub neighbour_attempts: u8,
+    /// How long a bridge remembers a station that is silent [IEEE 802.1D §7.9.2].
+    pub bridge_ageing: Duration,
     /// How TCP behaves.
     pub tcp: TcpConfig,
 }
@@ -167,6 +186,7 @@ impl Config {
             seed,
             default_ttl: 64,
             strong_host: false,
+            send_redirects: true,
             broadcast_echo: false,
             icmp_errors_per_second: 100,
             icmp_error_burst: 20,
@@ -178,6 +198,7 @@ impl Config {
             neighbour_refresh: Duration::from_secs(30),
             neighbour_retry: Duration::from_secs(1),
             neighbour_attempts: 5,
+            bridge_ageing: Duration::from_mins(5),
             tcp: TcpConfig::HOST,
         }
     }

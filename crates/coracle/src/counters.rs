@@ -90,13 +90,25 @@ pub struct IpCounters {
     pub not_for_us: u32,
     /// Dropped: a unicast packet in a broadcast frame [RFC 1122 §3.3.6].
     pub link_broadcast: u32,
-    /// Dropped: a fragment, which this stack does not put together.
+    /// Fragments received.
     pub fragments: u32,
+    /// Datagrams put together from fragments.
+    pub reassembled: u32,
+    /// Datagrams, or fragments of them, dropped: wrong, too late, or too many.
+    pub reassembly_failed: u32,
+    /// Packets to others, sent on.
+    pub forwarded: u32,
+    /// Dropped: packets to others that could not be sent on.
+    pub not_forwarded: u32,
+    /// Packets cut into fragments.
+    pub fragmented: u32,
+    /// Fragments sent.
+    pub fragments_sent: u32,
     /// Dropped: no protocol takes it.
     pub unknown_protocol: u32,
     /// Not sent: no route.
     pub no_route: u32,
-    /// Not sent: longer than the interface's MTU.
+    /// Not sent: longer than any packet, or than the way takes and not to be cut.
     pub too_big: u32,
     /// Not sent: the device's queue or the backlog is full.
     pub queue_full: u32,

@@ -16,9 +16,11 @@ use crate::ip::groups::Groups;
 use crate::ip::input::{RecentSender, Refused};
 #[cfg(feature = "ipv6")]
 use crate::ip::input_v6::RecentSenderV6;
+use crate::ip::reassembly::Reassembly;
 use crate::ip::route::Routes;
 use crate::ip::way::Hop;
 use crate::link::ethernet::LinkTurn;
+use crate::link::fdb::Fdb;
 use crate::link::neighbours::Neighbours;
 use crate::netif::{Checksums, Interface, NetifHandle};
 use crate::random::{HashKey, Identification, Random};
@@ -29,7 +31,7 @@ use crate::time::{Instant, Wheel};
 use crate::udp::UdpTable;
 
 /// Which timer of the wheel is whose: application timers first, then one for each neighbour, one for each
-/// connection, one for TIME-WAIT.
+/// connection, one for TIME-WAIT, one for datagrams of which fragments are missing.
 #[derive(Clone, Copy)]
 pub(crate) struct Timers {
     timeouts: usize,
@@ -52,6 +54,12 @@ impl Timers {
     #[inline]
     pub(crate) fn time_wait(self) -> usize {
         self.timeouts + self.neighbours + self.tcp
+    }
+
+    /// The one timer of all datagrams of which fragments are missing.
+    #[inline]
+    pub(crate) fn reassembly(self) -> usize {
+        self.time_wait() + 1
     }
 }
 
@@ -77,7 +85,14 @@ pub(crate) enum Turn {
         at: usize,
         why: Malformed,
     },
-    Refused(Refused),
+    Refused {
+        at: usize,
+        why: Refused,
+    },
+    /// It is a fragment, and its IP header begins `at`.
+    Fragment {
+        at: usize,
+    },
     /// It is one of IPv6, which begins `at`.
     #[cfg(feature = "ipv6")]
     V6 {
@@ -119,7 +134,13 @@ pub(crate) struct Engine {
     pub(crate) recent_sender: RecentSender,
     #[cfg(feature = "ipv6")]
     pub(crate) recent_sender_v6: RecentSenderV6,
+    /// Datagrams of which fragments are missing.
+    pub(crate) reassembly: Reassembly,
     pub(crate) groups: Groups,
+    /// How many interfaces are bridges.
+    pub(crate) bridges: usize,
+    /// The stations of bridges.
+    pub(crate) fdb: Fdb,
     pub(crate) neighbours: Neighbours,
     pub(crate) udp: UdpTable,
     pub(crate) raw: RawTable,
@@ -167,7 +188,7 @@ impl Engine {
         let timers =
             Timers { timeouts: limits.timeouts, neighbours: limits.neighbours, tcp: tcp.slots.capacity() };
         let count =
-            timers.timeouts.checked_add(timers.neighbours).and_then(|sum| sum.checked_add(timers.tcp + 1));
+            timers.timeouts.checked_add(timers.neighbours).and_then(|sum| sum.checked_add(timers.tcp + 2));
         Ok(Self {
             memory,
             counters: Counters::default(),
@@ -189,7 +210,10 @@ impl Engine {
             recent_sender: RecentSender::NONE,
             #[cfg(feature = "ipv6")]
             recent_sender_v6: RecentSenderV6::NONE,
+            reassembly: Reassembly::new(arena, limits.reassemblies, limits.fragments)?,
             groups: Groups::new(arena, limits.groups, limits.own_groups())?,
+            bridges: 0,
+            fdb: Fdb::new(arena, limits.stations)?,
             neighbours: Neighbours::new(arena, limits.neighbours)?,
             udp: UdpTable::new(arena, limits.udp)?,
             raw: RawTable::new(arena, limits.raw)?,
@@ -262,7 +286,12 @@ impl Engine {
             }
             #[cfg(feature = "ipv6")]
             Turn::V6 { at } => self.ipv6_input(entry, netif, packet, at),
-            Turn::Refused(why) => self.ipv4_refuse(netif, why),
+            Turn::Refused { at, why: Refused::NotForUs } if self.forwards(netif) => {
+                self.ipv4_forward(netif, at, packet);
+                None
+            }
+            Turn::Refused { why, .. } => self.ipv4_refuse(netif, why),
+            Turn::Fragment { at } => self.ipv4_fragment(at, packet),
             Turn::Raw { at } => {
                 packet = self.hide_link(at, packet)?;
                 self.raw_input(packet)
@@ -368,8 +397,10 @@ impl Engine {
                 self.neighbour_timer(timer - self.timers.timeouts);
             } else if timer < self.timers.time_wait() {
                 self.tcp_timer((timer - self.timers.tcp(0)) as u32);
-            } else {
+            } else if timer == self.timers.time_wait() {
                 self.tcp_time_wait_timer();
+            } else {
+                self.reassembly_timer();
             }
             let report = |(pcb, report)| Event::Tcp { pcb, report };
             if let Some(event) = self.next_undeliverable().or_else(|| self.tcp_next_report().map(report)) {

@@ -212,7 +212,7 @@ fn no_error_is_sent_about_what_must_not_be_answered() {
         ("in a multicast frame", closed.clone().addressed_to(MacAddr::new(1, 0, 0x5e, 0, 0, 1))),
         ("broadcast with bad options", bad_options.clone().destination(BROADCAST)),
         ("a first fragment", no_protocol.clone().fragment(0, true)),
-        ("a later fragment", no_protocol.clone().fragment(8, false)),
+        ("a later fragment", no_protocol.clone().fragment(16, false)),
         ("a later fragment with bad options", bad_options.clone().fragment(8, true)),
         ("a source route", closed.clone().options(&[0x83, 7, 4, 10, 0, 0, 1, 0])),
         ("a strict source route", closed.clone().options(&[0x89, 7, 4, 10, 0, 0, 1, 0])),

@@ -138,7 +138,7 @@ fn every_refusal_names_its_reason_and_gives_the_data_back() {
         (1, to("2001:db8::1"), Error::Route),
         (1, to("192.0.2.255"), Error::Value),
         (1, to("127.0.0.1"), Error::Route),
-        (1_481, to("192.0.2.9"), Error::Value),
+        (65_516, to("192.0.2.9"), Error::Value),
         (1, RawSend { netif: Some(gone), ..to("192.0.2.9") }, Error::Interface),
         (1, RawSend { source: Some(IpAddr::V4(PEER)), ..to("192.0.2.9") }, Error::Route),
     ];

@@ -45,7 +45,7 @@ fn every_refusal_names_its_reason_and_gives_the_data_back_unchanged() {
         (1, to("[2001:db8::1]:7"), Error::Value),
         (1, to("192.0.2.255:7"), Error::Value),
         (1, to("255.255.255.255:7"), Error::Value),
-        (1_473, to("192.0.2.9:7"), Error::Value),
+        (65_508, to("192.0.2.9:7"), Error::Value),
         (65_528, to("192.0.2.9:7"), Error::Value),
         (1, to("127.0.0.1:7"), Error::Route),
         (1, UdpSend { source: Some(IpAddr::V4(PEER)), ..to("192.0.2.9:7") }, Error::Route),

@@ -382,6 +382,54 @@ impl<H: Handler> Netif<'_, H> {
         self.change(|interface| interface.accept_any = accept_any)
     }
 
+    /// Sends packets to others that come in on their way, or no longer [1122-IP-15]. What may not leave its link is not
+    /// sent on. With [`Config::strong_host`](crate::Config::strong_host), packets to the addresses of other interfaces
+    /// are dropped even so. lwIP: `IP_FORWARD`.
+    pub fn set_forwarding(&mut self, forwarding: bool) -> Result<(), Error> {
+        self.change(|interface| interface.forwards = forwarding)
+    }
+
+    /// Makes another interface, on Ethernet and outside of VLANs, a port of this one, which is a bridge. From then on what
+    /// comes in there is the bridge's; the port's own addresses are heard no more. Ports must not be joined in a circle:
+    /// there is no spanning tree. lwIP: `bridgeif_add_port`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] unless this is a bridge and the other may be a port; [`Error::InUse`] for a port of a bridge;
+    /// [`Error::Memory`] for an interface whose index is above 64; [`Error::Closed`] for one that is gone.
+    pub fn bridge_add_port(&mut self, port: NetifHandle) -> Result<(), Error> {
+        self.stack.engine.bridge_add_port(self.handle, port)
+    }
+
+    /// Makes a port an interface of its own again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] for one that is no port of this bridge; [`Error::Closed`] for one that is gone.
+    pub fn bridge_remove_port(&mut self, port: NetifHandle) -> Result<(), Error> {
+        self.stack.engine.bridge_remove_port(self.handle, port)
+    }
+
+    /// Sets, for good, the ports by which frames to a station leave; without any they are dropped. lwIP:
+    /// `bridgeif_fdb_add`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for interfaces that are no ports of this bridge, or the address of a group; [`Error::Memory`]
+    /// when the table is full of such entries; [`Error::Closed`] for interfaces that are gone.
+    pub fn bridge_set_station(&mut self, station: MacAddr, ports: &[NetifHandle]) -> Result<(), Error> {
+        self.stack.engine.bridge_set_station(self.handle, station, ports)
+    }
+
+    /// Takes that back. lwIP: `bridgeif_fdb_remove`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] when it was not set.
+    pub fn bridge_unset_station(&mut self, station: MacAddr) -> Result<(), Error> {
+        self.stack.engine.bridge_unset_station(self.handle, station)
+    }
+
     /// What the application keeps with the interface: a number that the stack only stores. lwIP: `client_data`,
     /// `state`.
     pub fn client_data(&self) -> usize {

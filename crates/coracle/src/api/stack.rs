@@ -117,7 +117,15 @@ impl<H> Stack<H> {
     #[inline]
     pub fn transmit(&mut self, netif: NetifHandle) -> Option<Pbuf> {
         match self.engine.netifs.get_mut(netif.0)?.queue.pop_front() {
-            None => self.engine.tcp_refill(netif),
+            None => self.transmit_more(netif),
+            frame => frame,
+        }
+    }
+
+    #[inline]
+    fn transmit_more(&mut self, netif: NetifHandle) -> Option<Pbuf> {
+        match self.engine.tcp_refill(netif) {
+            None if self.engine.netifs.get(netif.0)?.bridge.is_some() => self.engine.bridge_refill(netif),
             frame => frame,
         }
     }
@@ -240,6 +248,9 @@ impl<H: Handler> Stack<H> {
             stack.call_all(event, polling);
         }
         stack.engine.tcp_flush();
+        if stack.engine.bridges > 0 {
+            stack.engine.bridge_drain_all();
+        }
         running.finish();
     }
 

@@ -9,9 +9,7 @@ use coracle_wire::{
     ipv6::{self, next_header},
 };
 
-#[cfg(feature = "ipv6")]
-use crate::address::Address;
-use crate::address::Family;
+use crate::address::{Address, Family};
 use crate::counters::count;
 use crate::engine::{Engine, small_pbuf};
 use crate::ip::output::Send;
@@ -27,11 +25,26 @@ pub(crate) enum Complaint {
     NoProtocol,
     /// Nobody listens on the port.
     NoPort,
+    /// The time-to-live ran out here.
+    TimeExceeded,
+    /// Fragments were missing when their time was over.
+    ReassemblyTime,
+    /// No way leads there.
+    NoRoute,
+    /// The neighbour does not answer.
+    NoNeighbour,
+    /// The packet is longer than the next link takes, and must not be cut.
+    TooBig { mtu: u16 },
+    /// There is a shorter way for IPv4 packets to their destination.
+    Redirect { gateway: Address },
     /// The header is wrong at this byte.
     BadHeader { pointer: u32 },
     /// A header of IPv6 that nobody takes is named at this byte [8200-3].
     #[cfg(feature = "ipv6")]
     UnknownHeader { pointer: u32 },
+    /// The headers of an IPv6 packet are not all in its first fragment.
+    #[cfg(feature = "ipv6")]
+    IncompleteChain,
     /// An option of IPv6 that nobody knows is at this byte, and wants this to be said, even of a packet to a group.
     #[cfg(feature = "ipv6")]
     UnknownOption { pointer: u32 },
@@ -39,23 +52,43 @@ pub(crate) enum Complaint {
 
 impl Complaint {
     fn v4(self) -> (u8, u8, [u8; 4]) {
+        let unreachable = |code, mtu: u16| {
+            let [high, low] = mtu.to_be_bytes();
+            (icmpv4::DESTINATION_UNREACHABLE, code, [0, 0, high, low])
+        };
         match self {
             Self::NoProtocol => (icmpv4::DESTINATION_UNREACHABLE, icmpv4::unreachable::PROTOCOL, [0; 4]),
             Self::NoPort => (icmpv4::DESTINATION_UNREACHABLE, icmpv4::unreachable::PORT, [0; 4]),
+            Self::TimeExceeded => (icmpv4::TIME_EXCEEDED, icmpv4::time_exceeded::TTL, [0; 4]),
+            Self::ReassemblyTime => (icmpv4::TIME_EXCEEDED, icmpv4::time_exceeded::REASSEMBLY, [0; 4]),
+            Self::NoRoute => unreachable(icmpv4::unreachable::NET, 0),
+            Self::NoNeighbour => unreachable(icmpv4::unreachable::HOST, 0),
+            Self::TooBig { mtu } => unreachable(icmpv4::unreachable::FRAGMENTATION_NEEDED, mtu),
+            Self::Redirect { gateway } => (icmpv4::REDIRECT, icmpv4::redirect::HOST, gateway.low().octets()),
             Self::BadHeader { pointer } => (icmpv4::PARAMETER_PROBLEM, 0, [pointer as u8, 0, 0, 0]),
             #[cfg(feature = "ipv6")]
             Self::UnknownHeader { pointer } | Self::UnknownOption { pointer } => {
                 (icmpv4::PARAMETER_PROBLEM, 0, [pointer as u8, 0, 0, 0])
             }
+            #[cfg(feature = "ipv6")]
+            Self::IncompleteChain => (icmpv4::PARAMETER_PROBLEM, 0, [0; 4]),
         }
     }
 
     #[cfg(feature = "ipv6")]
     fn v6(self) -> (u8, u8, [u8; 4]) {
         let problem = |code, pointer: u32| (icmpv6::PARAMETER_PROBLEM, code, pointer.to_be_bytes());
+        let unreachable = |code| (icmpv6::DESTINATION_UNREACHABLE, code, [0; 4]);
         match self {
             Self::NoProtocol => problem(parameter_problem::NEXT_HEADER, ipv6::NEXT_HEADER_OFFSET as u32),
-            Self::NoPort => (icmpv6::DESTINATION_UNREACHABLE, icmpv6::unreachable::PORT, [0; 4]),
+            Self::NoPort => unreachable(icmpv6::unreachable::PORT),
+            Self::TimeExceeded => (icmpv6::TIME_EXCEEDED, icmpv6::time_exceeded::HOP_LIMIT, [0; 4]),
+            Self::ReassemblyTime => (icmpv6::TIME_EXCEEDED, icmpv6::time_exceeded::REASSEMBLY, [0; 4]),
+            // Redirects of IPv6 are neighbour discovery's.
+            Self::NoRoute | Self::Redirect { .. } => unreachable(icmpv6::unreachable::NO_ROUTE),
+            Self::NoNeighbour => unreachable(icmpv6::unreachable::ADDRESS),
+            Self::TooBig { mtu } => (icmpv6::PACKET_TOO_BIG, 0, u32::from(mtu).to_be_bytes()),
+            Self::IncompleteChain => problem(parameter_problem::INCOMPLETE_CHAIN, 0),
             Self::BadHeader { pointer } => problem(parameter_problem::HEADER_FIELD, pointer),
             Self::UnknownHeader { pointer } => problem(parameter_problem::NEXT_HEADER, pointer),
             Self::UnknownOption { pointer } => problem(parameter_problem::OPTION, pointer),
@@ -66,7 +99,7 @@ impl Complaint {
     fn even_to_groups(self) -> bool {
         match self {
             #[cfg(feature = "ipv6")]
-            Self::UnknownOption { .. } => true,
+            Self::UnknownOption { .. } | Self::TooBig { .. } => true,
             _ => false,
         }
     }
@@ -116,10 +149,15 @@ impl Engine {
         packet.copy_to(0, &mut bytes[icmpv4::HEADER_LEN..]);
         let sum = checksum::checksum(bytes).to_be_bytes();
         bytes[icmpv4::CHECKSUM_OFFSET..icmpv4::CHECKSUM_OFFSET + 2].copy_from_slice(&sum);
-        self.route_to(info.source, None)?;
+        let hop = self.route_to(info.source, None)?;
+        let way_out = hop.source;
+        // From the address that the packet was sent to, if it is ours [RFC 1812 §4.3.2.4].
+        let ours = self.owner_of(info.destination).is_some()
+            || self.netifs.get(info.netif.0).is_some_and(|interface| interface.accept_any);
+        let source = if ours { info.destination } else { way_out };
         // Errors are network control traffic [RFC 1812 §4.3.2.5].
         let (ttl, tos) = (self.config.default_ttl, 0xc0);
-        let send = Send::new(info.destination, info.source, protocol::ICMP, (ttl, tos));
+        let send = Send::new(source, info.source, protocol::ICMP, (ttl, tos));
         Ok(self.ip_send(Some(&send), message)?)
     }
 
@@ -138,7 +176,9 @@ impl Engine {
         packet.copy_to(0, &mut bytes[icmpv6::HEADER_LEN..]);
         let hop = self.route_to(info.source, Some(info.netif))?;
         // From the address that the packet was sent to, if it is ours [RFC 4443 §2.2].
-        let source = if info.cast == Cast::Unicast { info.destination } else { hop.source };
+        let way_out = hop.source;
+        let ours = info.cast == Cast::Unicast && self.owner_of(info.destination).is_some();
+        let source = if ours { info.destination } else { way_out };
         self.icmpv6_send(source, info.source, message, self.config.default_ttl)
     }
 

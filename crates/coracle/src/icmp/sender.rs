@@ -71,6 +71,9 @@ impl Engine {
 
     /// The report of a packet whose neighbour does not answer.
     pub(crate) fn report_unreachable(&mut self, packet: &Pbuf) -> Option<Event> {
+        if self.complain_of_neighbour(packet) {
+            return None;
+        }
         let mut bytes = [0; QUOTE];
         let len = packet.copy_to(0, &mut bytes);
         let bytes = &bytes[..len];

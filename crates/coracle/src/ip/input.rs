@@ -23,7 +23,6 @@ use crate::netif::{Checksums, Interface, Medium, NetifHandle};
 #[derive(Clone, Copy)]
 pub(crate) enum Refused {
     BadChecksum,
-    Fragment,
     Memory,
     NotForUs,
     BadSource,
@@ -119,7 +118,7 @@ impl Engine {
         // [1122-IP-2]
         let check = self.checks.contains(Checksums::CHECK_IP);
         if check && !ipv4::header_checksum_ok(&bytes[..header_len]) {
-            return Err(Turn::Refused(Refused::BadChecksum));
+            return Err(Turn::Refused { at, why: Refused::BadChecksum });
         }
         let (source, destination) = (header.source(), header.destination());
         let netif_handle = NetifHandle(key);
@@ -131,7 +130,7 @@ impl Engine {
             destination_port: 0,
             cast: self
                 .ipv4_accept(netif_handle, source, destination, link_group, looped)
-                .map_err(Turn::Refused)?,
+                .map_err(|why| Turn::Refused { at, why })?,
             protocol: header.protocol(),
             ttl: header.ttl(),
             tos: header.tos(),
@@ -144,14 +143,14 @@ impl Engine {
             return Err(Turn::Dropped);
         }
         if fragment {
-            return Err(Turn::Refused(Refused::Fragment));
+            return Err(Turn::Fragment { at });
         }
         if entry == Entry::Frame && at == HEADER_LEN && header_len == ipv4::HEADER_LEN && check {
             self.remember_sender(netif, packet, info);
         }
         // Padding goes; this fails only when the bytes are shared and no reference is left.
         if at + total_len < packet.len() && packet.truncate(at + total_len).is_err() {
-            return Err(Turn::Refused(Refused::Memory));
+            return Err(Turn::Refused { at, why: Refused::Memory });
         }
         self.raw.begin();
         if self.raw.is_wanted(info.protocol) {
@@ -236,7 +235,6 @@ impl Engine {
                 count!(self.counters.ip.bad_checksum);
                 return self.drop_malformed(netif);
             }
-            Refused::Fragment => count!(self.counters.ip.fragments),
             Refused::Memory => count!(self.counters.ip.memory),
             Refused::NotForUs => count!(self.counters.ip.not_for_us),
             Refused::LinkBroadcast => count!(self.counters.ip.link_broadcast),
@@ -284,7 +282,7 @@ impl Engine {
     /// Looks through the options: source routes are refused [RFC 7126 §4.3], malformed ones answered [RFC 792].
     #[cold]
     #[inline(never)]
-    fn ipv4_options_ok(&mut self, packet: &mut Pbuf, at: usize) -> bool {
+    pub(super) fn ipv4_options_ok(&mut self, packet: &mut Pbuf, at: usize) -> bool {
         let Some(info) = self.current else { return false };
         let end = at + usize::from(info.header_len);
         let Some(options) = packet.payload().get(at + ipv4::HEADER_LEN..end) else { return false };

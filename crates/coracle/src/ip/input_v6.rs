@@ -17,7 +17,7 @@ use crate::icmp::Complaint;
 use crate::netif::{Checksums, Medium};
 
 /// The most bytes of headers that are made contiguous to be looked at [RFC 7112].
-const MOST_HEADERS: usize = 1_280;
+pub(super) const MOST_HEADERS: usize = 1_280;
 
 /// Where the extension headers end, and what they carry.
 struct Upper {
@@ -145,7 +145,13 @@ impl Engine {
             total_len: total_len as u32,
         };
         let link_group = packet.flags().intersects(LINK_GROUP);
-        info.cast = self.ipv6_accept(netif, &info, link_group, looped)?;
+        let Some(cast) = self.ipv6_accept(netif, &info, link_group, looped) else {
+            if self.forwards(netif) && self.owner_of(info.destination).is_none() {
+                self.forward(info, packet);
+            }
+            return None;
+        };
+        info.cast = cast;
         self.current = Some(info);
         if let Some(frame) = headers
             && matches!(info.protocol, coracle_wire::ipv4::protocol::UDP | coracle_wire::ipv4::protocol::TCP)
@@ -157,7 +163,7 @@ impl Engine {
     }
 
     /// Goes through the extension headers, and on to what they carry.
-    fn ipv6_headers(&mut self, mut info: Received, mut packet: Pbuf) -> Option<Event> {
+    pub(super) fn ipv6_headers(&mut self, mut info: Received, mut packet: Pbuf) -> Option<Event> {
         let netif = info.netif.0.index as usize;
         let mut walked = walk(&packet, &info);
         if let Err(Stop::Scattered) = walked {
@@ -188,8 +194,7 @@ impl Engine {
         info.header_len = upper.at as u16;
         self.current = Some(info);
         if upper.protocol == next_header::FRAGMENT {
-            count!(self.counters.ip6.fragments);
-            return None;
+            return self.ipv6_fragment(info, packet, upper.at);
         }
         if upper.protocol == next_header::NONE {
             // [8200-6]
@@ -244,7 +249,7 @@ impl Engine {
             let own = here && (looped || loopback || !destination.is_loopback());
             (own || (accept_any && destination.is_one_host())).then_some(Cast::Unicast)
         };
-        if cast.is_none() {
+        if cast.is_none() && !self.forwards(netif) {
             count!(self.counters.ip6.not_for_us);
         }
         if cast == Some(Cast::Unicast) && link_group {

@@ -1,12 +1,18 @@
 //! The Internet Protocol in both versions: in and out, addresses, routes, multicast groups.
 
 pub(crate) mod addresses;
+pub(crate) mod forward;
+pub(crate) mod fragment;
+mod fragment_input;
+#[cfg(feature = "ipv6")]
+mod fragment_input_v6;
 pub(crate) mod groups;
 pub(crate) mod input;
 #[cfg(feature = "ipv6")]
 pub(crate) mod input_v6;
 pub(crate) mod output;
 pub(crate) mod packet;
+pub(crate) mod reassembly;
 pub(crate) mod route;
 #[cfg(feature = "ipv6")]
 mod select;

@@ -171,11 +171,8 @@ impl Engine {
     #[inline(never)]
     fn ip_send_slowly(&mut self, send: Option<Send>, data: Pbuf) -> Result<(), Rejected> {
         let Some(mut hop) = self.recent_hop else { return Err(Rejected::new(Error::Route, data)) };
-        if send.as_ref().map_or(0, Send::headers_len) + data.len() > usize::from(hop.mtu) {
-            count!(self.counters.ip_of(hop.destination).too_big);
-            return Err(Rejected::new(Error::Value, data));
-        }
-        if hop.local {
+        let long = send.as_ref().map_or(0, Send::headers_len) + data.len() > usize::from(hop.mtu);
+        if hop.local && !long {
             return self.ip_send_to_ourselves(&hop, send.as_ref(), data);
         }
         let resolved = match hop.cast {
@@ -193,6 +190,9 @@ impl Engine {
             return Err(Rejected::new(Error::Route, data));
         };
         hop.link = interface.link_header(station, ether_type(hop.next));
+        if long {
+            return self.ip_send_long(&hop, waits_at, send.as_ref(), data);
+        }
         if let Some(position) = waits_at {
             return self.ip_let_wait(position, &hop, send.as_ref(), data);
         }
@@ -202,7 +202,7 @@ impl Engine {
     }
 
     /// Lets a packet wait for the station of its neighbour.
-    fn ip_let_wait(
+    pub(super) fn ip_let_wait(
         &mut self,
         position: usize,
         hop: &Hop,
@@ -235,7 +235,12 @@ impl Engine {
     /// behind our back are copied, as the frame is going to wait in a queue.
     #[cold]
     #[inline(never)]
-    fn ip_with_headers(&mut self, hop: &Hop, send: Option<&Send>, mut data: Pbuf) -> Result<Pbuf, Rejected> {
+    pub(super) fn ip_with_headers(
+        &mut self,
+        hop: &Hop,
+        send: Option<&Send>,
+        mut data: Pbuf,
+    ) -> Result<Pbuf, Rejected> {
         let len = hop.headers_len(send);
         let total_len = len - hop.link.len() + data.len();
         let movable = data.segment_count() == 1 || !data.needs_copy();
@@ -269,7 +274,7 @@ impl Hop {
         self.link.len()
     }
 
-    fn headers_len(&self, send: Option<&Send>) -> usize {
+    pub(super) fn headers_len(&self, send: Option<&Send>) -> usize {
         self.link.len() + send.map_or(0, Send::headers_len)
     }
 
@@ -336,7 +341,7 @@ fn write_v6(own_headers: &mut [u8], send: &Send, total_len: usize) {
 }
 
 /// The type of frames that carry packets to an address.
-fn ether_type(next: Address) -> EtherType {
+pub(super) fn ether_type(next: Address) -> EtherType {
     match next.family() {
         Family::V4 => EtherType::IPV4,
         #[cfg(feature = "ipv6")]
@@ -368,7 +373,7 @@ fn with_header_segment(memory: &Memory, len: usize, data: Pbuf) -> Result<Pbuf, 
 
 /// Gives data back that was not taken, without the headers that were put before it.
 #[cold]
-fn strip(error: Error, mut frame: Pbuf, headers_len: usize) -> Rejected {
+pub(super) fn strip(error: Error, mut frame: Pbuf, headers_len: usize) -> Rejected {
     // The headers are in the first segment, so this cannot fail.
     let stripped = frame.remove_header(headers_len);
     debug_assert!(stripped.is_ok());

@@ -150,7 +150,7 @@ impl Engine {
         self.hop(entry.netif, destination, next, Cast::Unicast, false)
     }
 
-    fn hop(
+    pub(super) fn hop(
         &self,
         netif: NetifHandle,
         destination: Address,
@@ -171,7 +171,8 @@ impl Engine {
             local: local || interface.medium == Medium::Loopback,
             stationless: !matches!(interface.medium, Medium::Ethernet(_)),
             source,
-            mtu: interface.mtu,
+            // What comes back crosses no link.
+            mtu: if local { u16::MAX } else { interface.mtu },
             checksums: interface.checksums,
             link: LinkHeader::NONE,
         })

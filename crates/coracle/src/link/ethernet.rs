@@ -41,7 +41,7 @@ impl Interface {
             let ether_type = header.ether_type();
             let ours =
                 ether_type == EtherType::IPV4 || (cfg!(feature = "ipv6") && ether_type == EtherType::IPV6);
-            if !ours || !header.is_between_stations(own) || self.vlan.is_some() {
+            if !ours || !header.is_between_stations(own) || !self.plain {
                 return Err(LinkTurn::Other);
             }
             header_len = HEADER_LEN;
@@ -69,6 +69,9 @@ impl Engine {
         if frame.pull_up(HEADER_LEN).is_err() {
             count!(self.counters.link.memory);
             return None;
+        }
+        if let Some(bridge) = interface.bridge {
+            return self.bridge_input(bridge.into(), netif, frame);
         }
         let header = EthernetHeader::read(frame.payload()).ok()?;
         let (destination, source, mut ether_type) = (header.destination, header.source, header.ether_type());

@@ -2,7 +2,9 @@
 //! discovery fill.
 
 pub(crate) mod arp;
+pub(crate) mod bridge;
 pub(crate) mod ethernet;
+pub(crate) mod fdb;
 pub(crate) mod neighbours;
 pub(crate) mod resolve;
 

@@ -212,6 +212,12 @@ impl Engine {
             let sent = match frame.payload_mut() {
                 Ok(bytes) => {
                     bytes[..6].copy_from_slice(&mac.0);
+                    if frame.len() > interface.link_header_len() + usize::from(interface.mtu) {
+                        if self.send_long_pending(netif, mac, frame).is_err() {
+                            count!(self.counters.arp.pending_dropped);
+                        }
+                        continue;
+                    }
                     interface.enqueue(frame, true).is_ok()
                 }
                 Err(_) => false,

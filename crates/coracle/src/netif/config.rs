@@ -213,6 +213,10 @@ pub struct NetifConfig {
     pub vlan: Option<coracle_wire::ethernet::Tci>,
     /// Take packets to every unicast address as ours, and let applications answer from these (for tunnels).
     pub accept_any: bool,
+    /// It is a bridge: what it sends goes out by its ports, which are other interfaces.
+    pub bridge: bool,
+    /// Send packets to others that come in on their way. Off unless asked for [1122-IP-15]. lwIP: `IP_FORWARD`.
+    pub forwarding: bool,
     /// The name that the host tells others on this interface.
     pub hostname: Option<Hostname>,
 }
@@ -228,6 +232,8 @@ impl NetifConfig {
             queue: 64,
             vlan: None,
             accept_any: false,
+            bridge: false,
+            forwarding: false,
             hostname: None,
         }
     }
@@ -235,6 +241,14 @@ impl NetifConfig {
     /// Ethernet with this station address, named `en`, with an MTU of 1,500.
     pub const fn ethernet(address: MacAddr) -> Self {
         Self::with(Medium::Ethernet(address), *b"en", 1_500)
+    }
+
+    /// A bridge with this station address, named `br`; [`Netif::bridge_add_port`](crate::Netif::bridge_add_port) gives it
+    /// ports. It has no device: what its owner pulls are the frames of the ports. lwIP: `bridgeif_init`.
+    pub const fn bridge(address: MacAddr) -> Self {
+        let mut config = Self::with(Medium::Ethernet(address), *b"br", 1_500);
+        config.bridge = true;
+        config
     }
 
     /// Bare IP packets, named `tu`, with an MTU of 1,500.
@@ -278,6 +292,13 @@ impl NetifConfig {
         self
     }
 
+    /// The same, sending packets to others on.
+    #[must_use]
+    pub const fn forwarding(mut self) -> Self {
+        self.forwarding = true;
+        self
+    }
+
     /// The same, taking packets to every unicast address.
     #[must_use]
     pub const fn accept_any(mut self) -> Self {
@@ -291,7 +312,7 @@ impl NetifConfig {
         let vlan_ok = self.vlan.is_none_or(|tci| (1..=4_094).contains(&tci.vid()));
         let station_ok = match self.medium {
             Medium::Ethernet(address) => address.is_unicast() && address != MacAddr::ZERO,
-            Medium::Ip | Medium::Loopback => self.vlan.is_none(),
+            Medium::Ip | Medium::Loopback => self.vlan.is_none() && !self.bridge,
         };
         // Every host must be able to send and receive 68 bytes [RFC 791 §3.2].
         if !letters || !vlan_ok || !station_ok || self.mtu < 68 || self.queue == 0 {

@@ -9,6 +9,7 @@ use coracle_wire::ethernet::{self, Tci};
 use super::change::PendingChange;
 use super::{Checksums, Hostname, Ipv4Settings, Medium, NetifConfig};
 use crate::counters::count;
+use crate::link::fdb::Ports;
 
 /// What went through an interface; the names are those of the interfaces MIB [RFC 2863].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,12 +44,21 @@ pub(crate) struct Interface {
     pub(crate) up: bool,
     pub(crate) link_up: bool,
     pub(crate) accept_any: bool,
+    /// Packets to others that come in are sent on.
+    pub(crate) forwards: bool,
     /// Gone for its owner; the slot is kept until the listeners were told.
     pub(crate) removed: bool,
     pub(crate) checksums: Checksums,
     /// Whether packets can go through it. It follows from the fields before.
     pub(crate) ready: bool,
+    /// Frames need no closer look than at their addresses and type. It follows from the fields after.
+    pub(crate) plain: bool,
     pub(crate) vlan: Option<Tci>,
+    /// The slot of the bridge that it is a port of.
+    pub(crate) bridge: Option<u8>,
+    /// It is a bridge, and these are its ports.
+    pub(crate) is_bridge: bool,
+    pub(crate) ports: Ports,
     pub(crate) ipv4: Ipv4Settings,
     /// The network's broadcast address, or the limited one where it has none of its own.
     pub(crate) broadcast: Ipv4Addr,
@@ -71,10 +81,15 @@ impl Interface {
             up: false,
             link_up: true,
             accept_any: config.accept_any,
+            forwards: config.forwarding,
             removed: false,
             checksums: config.checksums,
             ready: false,
+            plain: config.vlan.is_none(),
             vlan: config.vlan,
+            bridge: None,
+            is_bridge: config.bridge,
+            ports: Ports::NONE,
             ipv4: Ipv4Settings::NONE,
             broadcast: Ipv4Addr::BROADCAST,
             hostname: config.hostname,
@@ -92,6 +107,7 @@ impl Interface {
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Self)) {
         change(self);
         self.ready = self.up && self.link_up && !self.removed;
+        self.plain = self.vlan.is_none() && self.bridge.is_none();
     }
 
     pub(crate) fn set_ipv4(&mut self, settings: Ipv4Settings) {

@@ -19,6 +19,7 @@ impl Engine {
             return Err(Error::InUse);
         }
         let handle = NetifHandle(self.netifs.insert(Interface::new(config))?);
+        self.bridges += usize::from(config.bridge);
         self.index_v4(handle.slot(), true);
         #[cfg(feature = "ipv6")]
         self.netif_begin_v6(handle);
@@ -38,6 +39,8 @@ impl Engine {
             self.tcp_address_gone(address.into());
         }
         self.forget_neighbours(slot, true);
+        self.reassembly.forget(slot);
+        self.bridge_forget(slot);
         self.groups.forget(&self.hash_key, slot as u32);
         if self.default_netif == Some(netif) {
             self.default_netif = None;

@@ -146,6 +146,17 @@ impl Packet {
         self
     }
 
+    /// The packet in fragments of at most so many bytes of payload, a multiple of eight.
+    pub fn fragments(&self, len: usize) -> Vec<Self> {
+        let count = self.payload.len().div_ceil(len);
+        let pieces = self.payload.chunks(len).enumerate();
+        let piece = |(at, payload): (usize, &[u8])| {
+            let piece = Self { payload: payload.to_vec(), ..self.clone() };
+            piece.fragment((at * len) as u16, at + 1 < count)
+        };
+        pieces.map(piece).collect()
+    }
+
     /// Changes the header's fields, its length and checksum included, which are made right before.
     pub fn with_header(mut self, change: impl FnOnce(&mut Ipv4Header)) -> Self {
         self.settle();
@@ -241,6 +252,25 @@ impl Arp {
     }
 }
 
+/// The packet that fragments are of, which must follow each other without a hole, and judged as a whole.
+pub fn assemble(fragments: &[Seen]) -> Seen {
+    let (last, before) = fragments.split_last().expect("fragments");
+    let mut payload = Vec::new();
+    for fragment in fragments {
+        let ip = fragment.ip();
+        assert_eq!(usize::from(ip.fragment_offset.value()) * 8, payload.len());
+        assert_eq!(ip.identification, last.ip().identification);
+        payload.extend(&fragment.payload);
+    }
+    assert!(!last.ip().more_fragments && before.iter().all(|fragment| fragment.ip().more_fragments));
+    let mut whole = fragments[0].clone();
+    let header = whole.ip.as_mut().expect("an IPv4 header");
+    (header.more_fragments, header.fragment_offset) = (false, IpFragOffset::ZERO);
+    header.total_len = (header.header_len() + payload.len()) as u16;
+    judge_transport(header, &payload);
+    Seen { payload, ..whole }
+}
+
 /// A frame that we sent, taken apart and judged.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -332,6 +362,9 @@ impl Seen {
 }
 
 fn judge_transport(ip: &Ipv4Header, payload: &[u8]) {
+    if ip.is_fragmenting_payload() {
+        return;
+    }
     match ip.protocol.0 {
         UDP => {
             let (udp, data) = UdpHeader::from_slice(payload).expect("a UDP header");
