@@ -2,7 +2,7 @@
 
 use ::core::time::Duration;
 
-use coracle::{Checksums, Error, Medium, Memory, NetifConfig, Pbuf};
+use coracle::{Checksums, Error, Kind, Layer, Medium, Memory, NetifConfig, Pbuf};
 
 /// What a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,22 @@ impl Properties {
         self.mtu as usize + header
     }
 
+    /// A buffer for the longest frame: of the pool, or of the heap when the pool is used up, so that the acknowledgments
+    /// come in that may free it. What a driver lets its device write into, or copies into.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] when neither has one.
+    pub fn buffer(&self, memory: &Memory) -> Result<Pbuf, Error> {
+        let layer = match self.medium {
+            Medium::Ethernet(_) | Medium::Loopback => Layer::Raw,
+            // A packet may leave through Ethernet, in the same buffer if there is room for the header.
+            Medium::Ip => Layer::Link,
+        };
+        let buffer = memory.alloc(layer, self.frame_size(), Kind::Pool);
+        buffer.or_else(|_| memory.alloc(layer, self.frame_size(), Kind::Ram))
+    }
+
     /// The configuration of an interface for it, without an address.
     pub const fn config(&self) -> NetifConfig {
         let config = match self.medium {
@@ -44,6 +60,43 @@ impl Properties {
         };
         config.mtu(self.mtu).checksums(self.checksums)
     }
+}
+
+/// Who makes and checks the checksums of one protocol: the stack, or the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByStack {
+    /// The stack makes them for what is sent.
+    pub generate: bool,
+    /// The stack checks them in what came.
+    pub check: bool,
+}
+
+/// The checksums that are left to the stack, protocol by protocol, as drivers of other worlds tell it. ICMP's are one to the
+/// stack for both families, and left to the device only if it does both.
+pub fn checksums(ipv4: ByStack, udp: ByStack, tcp: ByStack, icmp: [ByStack; 2]) -> Checksums {
+    let icmp = ByStack { generate: icmp.iter().any(|it| it.generate), check: icmp.iter().any(|it| it.check) };
+    let all = [
+        (ipv4, Checksums::GENERATE_IP, Checksums::CHECK_IP),
+        (udp, Checksums::GENERATE_UDP, Checksums::CHECK_UDP),
+        (tcp, Checksums::GENERATE_TCP, Checksums::CHECK_TCP),
+        (icmp, Checksums::GENERATE_ICMP, Checksums::CHECK_ICMP),
+    ];
+    all.into_iter().fold(Checksums::ALL, |left, (by_stack, generate, check)| {
+        let left = if by_stack.generate { left } else { left.without(generate) };
+        if by_stack.check { left } else { left.without(check) }
+    })
+}
+
+/// Copies a frame that a device lends into a buffer from [`Properties::buffer`], which is cut to its length. Of a frame that
+/// is longer than the device said the rest is left out, and the stack will drop it for that.
+///
+/// # Errors
+///
+/// [`Error::Buffer`] for a buffer that is shared.
+pub fn copy_frame(buffer: &mut Pbuf, bytes: &[u8]) -> Result<(), Error> {
+    let len = bytes.len().min(buffer.len());
+    buffer.take(&bytes[..len])?;
+    buffer.truncate(len)
 }
 
 /// A network device that gives and takes buffers. It is object-safe, and no call blocks.

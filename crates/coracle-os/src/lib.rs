@@ -89,7 +89,7 @@ mod waiting;
 pub use crate::core::{Core, CoreLimits};
 pub use bare::{BareMetal, Board};
 pub use coracle::buf::{Event, Wake, waker};
-pub use driver::{Driver, Properties};
+pub use driver::{ByStack, Driver, Properties, checksums, copy_frame};
 pub use link::{Link, LinkCounters};
 pub use port::{Port, seed};
 pub use remote::{Inbox, NotPosted, Owner, Remote};

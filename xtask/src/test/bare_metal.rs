@@ -10,21 +10,20 @@ const TARGETS: [(&str, &[&str]); 3] = [
     ("thumbv6m-none-eabi", &["--features", "coracle-buf/critical-section"]),
 ];
 
-const CRATES: [&str; 8] = [
-    "--package",
+const CRATES: [&str; 7] = [
     "coracle-buf",
-    "--package",
     "coracle-wire",
-    "--package",
     "coracle",
-    "--package",
     "coracle-os",
+    "coracle-smoltcp",
+    "coracle-embassy",
+    "coracle-xarxa",
 ];
 
 pub(super) fn build() -> Result<(), Failure> {
     TARGETS.iter().try_for_each(|(target, features)| {
         cargo(["build", "--quiet", "--no-default-features", "--target", target])
-            .args(CRATES)
+            .args(CRATES.iter().flat_map(|name| ["--package", name]))
             .args(*features)
             .env("RUSTFLAGS", "--deny warnings")
             .run()
