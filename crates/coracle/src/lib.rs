@@ -84,8 +84,9 @@ pub use api::Boxed;
 #[cfg(feature = "ipv6")]
 pub use api::Ipv6Address;
 pub use api::{
-    Admission, Handler, ListenerHandle, Netif, Raw, RawHandle, RawSend, Refused, Stack, Tcp, TcpHandle,
-    TcpListener, TcpListenerHandle, Timeout, TimeoutHandle, Udp, UdpHandle, UdpSend,
+    AddressView, Admission, Handler, Inspect, ListenerHandle, Netif, NetifView, Raw, RawHandle, RawSend,
+    Refused, Stack, Tcp, TcpHandle, TcpListener, TcpListenerHandle, TcpView, Timeout, TimeoutHandle, Udp,
+    UdpHandle, UdpSend, UdpView,
 };
 pub use config::{Config, Limits};
 pub use coracle_buf as buf;
@@ -103,7 +104,6 @@ pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, Dhcp
 pub use dns::{DnsConfig, DnsCounters, DnsError, DnsLimits, Lookup};
 pub use error::{Error, Rejected};
 pub use event::{IcmpError, IcmpErrorKind, Trouble};
-#[cfg(feature = "ipv6")]
 pub use ip::AddressState;
 pub use ip::{Cast, PacketInfo, Route};
 pub use link::{Neighbour, NeighbourState};

@@ -1,6 +1,7 @@
 //! The raw API: a thin generic layer that turns what the engine reports into callbacks.
 
 mod handler;
+mod inspect;
 mod netif;
 #[cfg(feature = "ipv6")]
 mod netif_v6;
@@ -15,6 +16,7 @@ mod udp;
 #[cfg(feature = "alloc")]
 pub use handler::Boxed;
 pub use handler::Handler;
+pub use inspect::{AddressView, Inspect, NetifView, TcpView, UdpView};
 pub use netif::{ListenerHandle, Netif};
 #[cfg(feature = "ipv6")]
 pub use netif_v6::Ipv6Address;

@@ -36,7 +36,6 @@ pub(crate) struct HostAddress {
 }
 
 /// What may be done with an IPv6 address [RFC 4862 §2]. lwIP: `IP6_ADDR_*`.
-#[cfg(feature = "ipv6")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AddressState {
     /// Not ours yet: whether somebody has it is being found out.

@@ -19,7 +19,6 @@ mod select;
 pub(crate) mod sum;
 pub(crate) mod way;
 
-#[cfg(feature = "ipv6")]
 pub use addresses::AddressState;
 pub(crate) use packet::Received;
 pub use packet::{Cast, PacketInfo};

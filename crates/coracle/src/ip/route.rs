@@ -150,6 +150,16 @@ impl Routes {
         self.entries[..self.len].iter().flatten().filter(|entry| !entry.derived).map(Entry::route)
     }
 
+    /// How many routes there are, those that follow from settings among them.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The route in a place.
+    pub(crate) fn at(&self, place: usize) -> Option<Route> {
+        self.entries[..self.len].get(place)?.as_ref().map(Entry::route)
+    }
+
     /// The best entry for a destination whose interface `usable` accepts: the longest prefix, then the least metric.
     pub(crate) fn find(&self, destination: Address, usable: impl Fn(NetifHandle) -> bool) -> Option<&Entry> {
         let mut left = &self.entries[..self.len];

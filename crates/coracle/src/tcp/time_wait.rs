@@ -206,6 +206,18 @@ impl TimeWaitTable {
         })
     }
 
+    /// How many there may be.
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The connection in a place, if one waits there.
+    pub(crate) fn flow_at(&self, key: &HashKey, place: usize) -> Option<Flow> {
+        let flow = self.slots.get(place)?.waiting.flow;
+        // What left a place may still be written there, but is not found.
+        (self.find(key, &flow) == Some(place as u32)).then_some(flow)
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.used as usize
