@@ -47,6 +47,8 @@ pub struct Limits {
     pub reassemblies: usize,
     /// Fragments of all of these, each of which holds a buffer. lwIP: `IP_REASS_MAX_PBUFS`.
     pub fragments: usize,
+    /// Clients whose addresses the DHCP server remembers.
+    pub dhcp_clients: usize,
     /// Application timers.
     pub timeouts: usize,
     /// Listeners to changes of interfaces.
@@ -72,6 +74,7 @@ impl Limits {
         groups: 0,
         reassemblies: 0,
         fragments: 0,
+        dhcp_clients: 0,
         timeouts: 0,
         listeners: 0,
     };
@@ -93,6 +96,7 @@ impl Limits {
         groups: 4,
         reassemblies: 2,
         fragments: 8,
+        dhcp_clients: 0,
         timeouts: 4,
         listeners: 2,
     };
@@ -114,6 +118,7 @@ impl Limits {
         groups: 256,
         reassemblies: 64,
         fragments: 1_024,
+        dhcp_clients: 256,
         timeouts: 256,
         listeners: 16,
     };

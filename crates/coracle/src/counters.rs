@@ -267,6 +267,25 @@ pub struct RawCounters {
     pub send_failed: u32,
 }
 
+/// Counters of DHCP for IPv4, client and server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DhcpCounters {
+    /// Messages received.
+    pub received: u32,
+    /// Messages sent.
+    pub sent: u32,
+    /// Not sent: no memory, no way, or a full device queue.
+    pub send_failed: u32,
+    /// Dropped: wrong lengths, options or hardware.
+    pub malformed: u32,
+    /// Dropped: from no server's port.
+    pub ignored: u32,
+    /// Dropped: no memory to make it contiguous.
+    pub memory: u32,
+    /// Routes of a lease that did not fit into the table, or that no host can have.
+    pub routes_refused: u32,
+}
+
 /// All counters of a stack; they wrap at 2³². lwIP's counterpart is `lwip_stats`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -292,6 +311,8 @@ pub struct Counters {
     pub tcp: TcpCounters,
     /// Raw IP.
     pub raw: RawCounters,
+    /// DHCP; all zero when it is left out.
+    pub dhcp: DhcpCounters,
 }
 
 impl Counters {

@@ -37,6 +37,7 @@ pub(crate) struct Timers {
     timeouts: usize,
     neighbours: usize,
     tcp: usize,
+    netifs: usize,
 }
 
 impl Timers {
@@ -60,6 +61,25 @@ impl Timers {
     #[inline]
     pub(crate) fn reassembly(self) -> usize {
         self.time_wait() + 1
+    }
+
+    /// The timer of an interface that comes to its address by itself.
+    #[cfg(feature = "dhcp")]
+    pub(crate) fn autoconf(self, netif: usize) -> usize {
+        self.reassembly() + 1 + netif
+    }
+
+    /// The timer of the DHCP server.
+    #[cfg(feature = "dhcp-server")]
+    pub(crate) fn dhcp_server(self) -> usize {
+        self.autoconf(self.netifs)
+    }
+
+    /// How many there are.
+    fn count(self) -> Option<usize> {
+        let services = if cfg!(feature = "dhcp") { self.netifs + 1 } else { 0 };
+        let own = self.timeouts.checked_add(self.neighbours)?.checked_add(self.tcp)?;
+        own.checked_add(2 + services)
     }
 }
 
@@ -144,6 +164,11 @@ pub(crate) struct Engine {
     pub(crate) neighbours: Neighbours,
     pub(crate) udp: UdpTable,
     pub(crate) raw: RawTable,
+    /// Of interfaces that come to their address by themselves, by slot.
+    #[cfg(feature = "dhcp")]
+    pub(crate) autoconf: coracle_buf::Table<Option<crate::autoconf::Place>>,
+    #[cfg(feature = "dhcp-server")]
+    pub(crate) dhcp_server: crate::dhcp::server::ServerPlace,
     pub(crate) tcp: TcpTable,
     /// Ports for connections that we open.
     pub(crate) ports: Ports,
@@ -185,10 +210,12 @@ impl Engine {
         let identification = Identification::new(&mut random);
         let ports = Ports::new(&mut random);
         let tcp = TcpTable::new(arena, limits, &config, &mut random)?;
-        let timers =
-            Timers { timeouts: limits.timeouts, neighbours: limits.neighbours, tcp: tcp.slots.capacity() };
-        let count =
-            timers.timeouts.checked_add(timers.neighbours).and_then(|sum| sum.checked_add(timers.tcp + 2));
+        let timers = Timers {
+            timeouts: limits.timeouts,
+            neighbours: limits.neighbours,
+            tcp: tcp.slots.capacity(),
+            netifs: limits.netifs,
+        };
         Ok(Self {
             memory,
             counters: Counters::default(),
@@ -197,7 +224,7 @@ impl Engine {
             hash_key,
             label_key,
             identification,
-            wheel: Wheel::new(arena, count.ok_or(Error::Memory)?)?,
+            wheel: Wheel::new(arena, timers.count().ok_or(Error::Memory)?)?,
             timers,
             timeouts: Slots::new(arena, limits.timeouts)?,
             netifs: Slots::new(arena, limits.netifs)?,
@@ -217,6 +244,10 @@ impl Engine {
             neighbours: Neighbours::new(arena, limits.neighbours)?,
             udp: UdpTable::new(arena, limits.udp)?,
             raw: RawTable::new(arena, limits.raw)?,
+            #[cfg(feature = "dhcp")]
+            autoconf: arena.table(limits.netifs, |_| None)?,
+            #[cfg(feature = "dhcp-server")]
+            dhcp_server: crate::dhcp::server::ServerPlace::new(arena, limits.dhcp_clients)?,
             tcp,
             ports,
             icmp_errors: RateLimit::new(config.icmp_errors_per_second, config.icmp_error_burst),
@@ -286,10 +317,7 @@ impl Engine {
             }
             #[cfg(feature = "ipv6")]
             Turn::V6 { at } => self.ipv6_input(entry, netif, packet, at),
-            Turn::Refused { at, why: Refused::NotForUs } if self.forwards(netif) => {
-                self.ipv4_forward(netif, at, packet);
-                None
-            }
+            Turn::Refused { at, why: Refused::NotForUs } => self.take_or_forward(netif, at, packet),
             Turn::Refused { why, .. } => self.ipv4_refuse(netif, why),
             Turn::Fragment { at } => self.ipv4_fragment(at, packet),
             Turn::Raw { at } => {
@@ -298,6 +326,21 @@ impl Engine {
             }
             Turn::Dropped => None,
         }
+    }
+
+    /// Takes a packet that is addressed to somebody else: to a client of DHCP that is about to get its address, or to a
+    /// host that we are a router for.
+    fn take_or_forward(&mut self, netif: usize, at: usize, packet: Pbuf) -> Option<Event> {
+        #[cfg(feature = "dhcp")]
+        let packet = match self.dhcp_not_for_us(netif, at, packet) {
+            Ok(event) => return event,
+            Err(packet) => packet,
+        };
+        if self.forwards(netif) {
+            self.ipv4_forward(netif, at, packet);
+            return None;
+        }
+        self.ipv4_refuse(netif, Refused::NotForUs)
     }
 
     /// Makes a packet begin with its IP header.
@@ -400,7 +443,7 @@ impl Engine {
             } else if timer == self.timers.time_wait() {
                 self.tcp_time_wait_timer();
             } else {
-                self.reassembly_timer();
+                self.service_timer(timer);
             }
             let report = |(pcb, report)| Event::Tcp { pcb, report };
             if let Some(event) = self.next_undeliverable().or_else(|| self.tcp_next_report().map(report)) {
@@ -408,6 +451,22 @@ impl Engine {
             }
         }
         None
+    }
+
+    /// Something of the stack's own services is due. What listeners are to hear of it, they hear at once.
+    fn service_timer(&mut self, timer: usize) {
+        if timer == self.timers.reassembly() {
+            return self.reassembly_timer();
+        }
+        #[cfg(feature = "dhcp")]
+        if timer < self.timers.autoconf(self.timers.netifs) {
+            return self.autoconf_timer(timer - self.timers.autoconf(0));
+        }
+        #[cfg(feature = "dhcp-server")]
+        if timer == self.timers.dhcp_server() {
+            self.dhcp_server_timer();
+        }
+        let _ = timer;
     }
 
     /// Lets an IP packet to ourselves come back in on an interface; the caller has seen that there is room.

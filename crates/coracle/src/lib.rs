@@ -47,17 +47,17 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-#[cfg(test)]
+#[cfg(feature = "dhcp")]
 mod acd;
 mod address;
 mod api;
-#[cfg(test)]
+#[cfg(feature = "dhcp")]
 mod autoconf;
-#[cfg(test)]
+#[cfg(feature = "dhcp")]
 mod autoip;
 mod config;
 mod counters;
-#[cfg(test)]
+#[cfg(feature = "dhcp")]
 mod dhcp;
 #[cfg(test)]
 mod dns;
@@ -95,11 +95,13 @@ pub use coracle_wire as wire;
 pub use coracle_wire::MacAddr;
 pub use coracle_wire::ethernet::Tci;
 pub use counters::{
-    ArpCounters, Counters, IcmpCounters, IpCounters, LinkCounters, NdCounters, RawCounters, TcpCounters,
-    UdpCounters,
+    ArpCounters, Counters, DhcpCounters, IcmpCounters, IpCounters, LinkCounters, NdCounters, RawCounters,
+    TcpCounters, UdpCounters,
 };
-#[cfg(test)]
-pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, DhcpServerConfig, DhcpState};
+#[cfg(feature = "dhcp-server")]
+pub use dhcp::DhcpServerConfig;
+#[cfg(feature = "dhcp")]
+pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, DhcpState};
 #[cfg(test)]
 pub use dns::{DnsConfig, DnsCounters, DnsError, DnsLimits, Lookup};
 pub use error::{Error, Rejected};

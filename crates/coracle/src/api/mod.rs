@@ -1,5 +1,7 @@
 //! The raw API: a thin generic layer that turns what the engine reports into callbacks.
 
+#[cfg(feature = "dhcp")]
+mod autoconf;
 mod handler;
 mod inspect;
 mod netif;

@@ -211,7 +211,7 @@ pub struct Netif<'a, H> {
 #[allow(clippy::missing_errors_doc, reason = "said once, above: what is gone is `Error::Closed`")]
 impl<H: Handler> Netif<'_, H> {
     /// Between two calls nothing else can touch the stack, so the interface is where it was.
-    fn interface(&self) -> Result<&Interface, Error> {
+    pub(super) fn interface(&self) -> Result<&Interface, Error> {
         self.stack.engine.netifs.get(self.handle.0).ok_or(Error::Closed)
     }
 
@@ -284,7 +284,7 @@ impl<H: Handler> Netif<'_, H> {
     /// network's own, 127.0.0.0/8 except on the loopback interface) or such a gateway; [`Error::InUse`] when
     /// another interface has the address.
     pub fn set_ipv4(&mut self, settings: Ipv4Settings) -> Result<(), Error> {
-        self.stack.engine.netif_set_ipv4(self.handle, settings)?;
+        self.stack.engine.netif_set_ipv4_by_hand(self.handle, settings)?;
         self.stack.settle();
         Ok(())
     }

@@ -1,10 +1,13 @@
 //! How an interface comes to its IPv4 address by itself: from a DHCP server, a link-local one of its own while there is
 //! no server, or a given one once it is known that nobody else has it. The three share the interface's one address here.
 
+mod engine;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use engine::Place;
 
 use core::net::Ipv4Addr;
 
@@ -68,11 +71,6 @@ impl Autoconf {
             acd: Acd::OFF,
             link_up: false,
         }
-    }
-
-    /// Whether anything is at work.
-    pub(crate) fn is_on(&self) -> bool {
-        self.client.state() != DhcpState::Off || self.autoip_wanted || self.acd.address().is_some()
     }
 
     /// Whether the interface's address is a link-local one that it gave itself.

@@ -188,6 +188,13 @@ impl Bed {
     }
 }
 
+impl Autoconf {
+    /// Whether anything is at work.
+    pub(crate) fn is_on(&self) -> bool {
+        self.client.state() != DhcpState::Off || self.autoip_wanted || self.acd.address().is_some()
+    }
+}
+
 /// A server with one address to give.
 #[derive(Clone)]
 pub(crate) struct Server {

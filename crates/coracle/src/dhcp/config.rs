@@ -32,7 +32,7 @@ pub enum ClientId {
 
 /// How the DHCP client of an interface behaves.
 ///
-/// ```ignore
+/// ```
 /// use coracle::DhcpConfig;
 /// use coracle::wire::dhcpv4::code;
 ///

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod lease;
 mod message;
+#[cfg(feature = "dhcp-server")]
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;
@@ -17,4 +18,5 @@ pub(crate) use client::Client;
 pub use client::DhcpState;
 pub use config::{ClientId, ConflictCheck, DhcpConfig, DhcpOptions};
 pub use lease::DhcpLease;
+#[cfg(feature = "dhcp-server")]
 pub use server::DhcpServerConfig;

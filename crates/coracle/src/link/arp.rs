@@ -24,6 +24,8 @@ impl Engine {
         };
         let (mac, sender, target, operation) =
             (arp.sender_mac, arp.sender_ip(), arp.target_ip(), arp.operation());
+        #[cfg(feature = "dhcp")]
+        self.watch_addresses(netif, &packet);
         let Some(interface) = self.netifs.at(netif) else { return };
         let for_us = interface.has_address() && target == interface.ipv4.address;
         if interface.has_address() && sender == interface.ipv4.address {
@@ -73,7 +75,7 @@ impl Engine {
         Ok(())
     }
 
-    fn arp_send(
+    pub(crate) fn arp_send(
         &mut self,
         netif: usize,
         operation: u16,
@@ -104,6 +106,8 @@ impl Engine {
             return Err(Error::WouldBlock);
         }
         let sender = sender.unwrap_or(interface.ipv4.address);
+        // [3927-3] Everybody hears of link-local addresses, so that conflicts come to light.
+        let to = if sender.is_link_local() { MacAddr::BROADCAST } else { to };
         let body = frame.payload_mut()?.first_chunk_mut::<LEN>().ok_or(Error::Buffer)?;
         ArpPacket::write(body, operation, (mac, sender), target);
         let link = interface.link_header(to, EtherType::ARP);

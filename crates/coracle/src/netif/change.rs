@@ -29,6 +29,10 @@ impl Reasons {
     pub const IPV6_ADDRESSES_CHANGED: Self = Self(0x200);
     /// An address was set that packets can be sent from, changed or not.
     pub const IPV4_ADDRESS_VALID: Self = Self(0x400);
+    /// Somebody else has the IPv4 address that the interface has, or was to have [RFC 5227].
+    pub const IPV4_CONFLICT: Self = Self(0x2000);
+    /// What a DHCP server tells beside the address came, changed or went.
+    pub const DHCP_SETTINGS: Self = Self(0x4000);
     /// Every reason there is.
     pub const ALL: Self = Self(u16::MAX);
 

@@ -32,6 +32,10 @@ impl Engine {
     pub(crate) fn netif_remove(&mut self, netif: NetifHandle) -> Result<(), Error> {
         let slot = self.netif_slot(netif)?;
         self.netif_set_up(netif, false)?;
+        #[cfg(feature = "dhcp")]
+        self.autoconf_forget(slot);
+        #[cfg(feature = "dhcp-server")]
+        self.dhcp_server_stop(slot);
         self.index_v4(slot, false);
         #[cfg(feature = "ipv6")]
         self.netif_forget_v6(slot);
@@ -93,12 +97,26 @@ impl Engine {
         if ready {
             self.announce(netif);
         }
+        #[cfg(feature = "dhcp")]
+        self.autoconf_link(netif.slot(), ready);
     }
 
     /// Tells the neighbours where we are; without an address or ARP there is nothing to tell, and what could not be
     /// sent is counted.
     fn announce(&mut self, netif: NetifHandle) {
         self.arp_announce(netif.0.index as usize).unwrap_or_default();
+    }
+
+    /// The same as [`netif_set_ipv4`](Self::netif_set_ipv4) by the owner, whose word counts from then on.
+    pub(crate) fn netif_set_ipv4_by_hand(
+        &mut self,
+        netif: NetifHandle,
+        settings: Ipv4Settings,
+    ) -> Result<(), Error> {
+        self.netif_set_ipv4(netif, settings)?;
+        #[cfg(feature = "dhcp")]
+        self.autoconf_give_way(netif.slot());
+        Ok(())
     }
 
     /// Changes address, netmask and gateway. What was bound to the old address is bound to the new one.
@@ -201,7 +219,7 @@ impl Engine {
         !address.is_unspecified() && self.owner_of(address.into()).is_some_and(|owner| Some(owner) != own)
     }
 
-    pub(super) fn note_change(&mut self, netif: NetifHandle, reasons: Reasons, before: Ipv4Settings) {
+    pub(crate) fn note_change(&mut self, netif: NetifHandle, reasons: Reasons, before: Ipv4Settings) {
         if let Some(interface) = self.netifs.get_mut(netif.0) {
             if interface.change.reasons == Reasons::NONE {
                 self.netifs_changed += 1;

@@ -155,6 +155,10 @@ impl Engine {
     fn udp_unclaimed(&mut self, packet: Pbuf, at: usize, lite: bool) -> Option<Event> {
         let info = self.current?;
         let packet = self.hide_link(at, packet)?;
+        #[cfg(feature = "dhcp")]
+        if !lite && self.dhcp_wants(info.netif.slot(), info.destination_port) {
+            return self.dhcp_input(&info, packet);
+        }
         count!(self.udp_counters(lite).no_port);
         if !self.raw.was_claimed() {
             self.icmp_complain(&info, &packet, Complaint::NoPort);
@@ -169,6 +173,11 @@ impl Engine {
     fn udp_input_group(&mut self, mut packet: Pbuf, start: usize, covered: usize) -> Option<Event> {
         let info = &self.current?;
         let flow = &info.flow();
+        #[cfg(feature = "dhcp")]
+        if !flow.lite && self.dhcp_wants(info.netif.slot(), info.destination_port) {
+            let packet = self.hide_link(start - usize::from(info.header_len), packet)?;
+            return self.dhcp_input(info, packet);
+        }
         let own = self.netifs.at(info.netif.0.index as usize)?.ipv4.address.into();
         let mut first = NONE;
         let mut at = self.udp.first_on_port(&self.hash_key, flow);

@@ -2,6 +2,7 @@
 
 use core::net::Ipv4Addr;
 
+use coracle_buf::Error;
 use coracle_wire::MacAddr;
 
 use crate::time::Instant;
@@ -117,6 +118,23 @@ impl Binding {
         self.until = until;
         self.client = 0;
     }
+}
+
+/// Keeps an address for a station for good; [`Error::Memory`] when every entry is in use, [`Error::InUse`] when a
+/// client has the address.
+pub(super) fn reserve(bindings: &mut [Binding], reserved: Binding, now: Instant) -> Result<(), Error> {
+    let taken = |binding: &Binding| {
+        binding.address == reserved.address && binding.client != reserved.client && !binding.is_over(now)
+    };
+    if bindings.iter().any(taken) {
+        return Err(Error::InUse);
+    }
+    let same = bindings
+        .iter()
+        .position(|binding| binding.client == reserved.client || binding.address == reserved.address);
+    let position = same.or_else(|| replaceable(bindings, now)).ok_or(Error::Memory)?;
+    bindings[position] = reserved;
+    Ok(())
 }
 
 /// The entry of a client.

@@ -4,6 +4,7 @@
 //! that its owner gives; when that is full, who left longest ago gives way.
 
 mod bindings;
+mod engine;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::netif::Ipv4Settings;
 use crate::time::Instant;
 
 pub(crate) use bindings::{Binding, Status};
+pub(crate) use engine::ServerPlace;
 
 const SECOND: u64 = 1_000_000;
 /// How long an offered address is kept for the client.
@@ -57,7 +59,7 @@ pub struct DhcpServerConfig {
 impl DhcpServerConfig {
     /// A range of addresses, for an hour each, probed.
     ///
-    /// ```ignore
+    /// ```
     /// use core::net::Ipv4Addr;
     /// use coracle::DhcpServerConfig;
     ///
