@@ -92,6 +92,8 @@ pub(crate) enum Entry {
     Packet,
     /// As an IP packet from ourselves: its addresses and checksum are true.
     Looped,
+    /// As a frame that comes the same way as the last one, which was noted already.
+    Familiar,
     /// As the present packet, which no raw control block ate.
     Offered,
 }
@@ -290,10 +292,7 @@ impl Engine {
     pub(crate) fn enter(&mut self, entry: Entry, netif: usize, mut packet: Pbuf) -> Option<Event> {
         // Where the IP header is. Headers stay where they are until somebody takes the packet.
         let mut at = 0;
-        let familiar = entry == Entry::Frame && self.is_familiar(netif, &mut packet);
-        #[cfg(feature = "ipv6")]
-        let familiar = familiar || (entry == Entry::Frame && self.is_familiar_v6(netif, &mut packet));
-        if familiar {
+        if entry == Entry::Familiar || (entry == Entry::Frame && self.is_any_familiar(netif, &mut packet)) {
             at = ethernet::HEADER_LEN;
         } else if entry != Entry::Offered {
             at = match self.ipv4_input(entry, netif, &mut packet) {
@@ -302,6 +301,16 @@ impl Engine {
             };
         }
         self.ip_protocol(packet, at)
+    }
+
+    /// Whether a frame of either family comes the same way as the last one.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "every frame")]
+    pub(crate) fn is_any_familiar(&mut self, netif: usize, packet: &mut Pbuf) -> bool {
+        #[cfg(feature = "ipv6")]
+        return self.is_familiar(netif, packet) || self.is_familiar_v6(netif, packet);
+        #[cfg(not(feature = "ipv6"))]
+        self.is_familiar(netif, packet)
     }
 
     /// Takes a packet that is out of the ordinary.
@@ -376,12 +385,22 @@ impl Engine {
         more
     }
 
+    /// Whether something waits to be told that is not a connection's.
+    #[inline]
+    pub(crate) fn has_others_waiting(&self) -> bool {
+        self.more.is_some() || !self.is_quiet()
+    }
+
     #[inline]
     fn is_idle(&self) -> bool {
+        self.is_quiet() && self.tcp.ready.is_empty()
+    }
+
+    #[inline]
+    fn is_quiet(&self) -> bool {
         self.looped.is_empty()
             && self.deferred.is_empty()
             && self.undeliverable.is_empty()
-            && self.tcp.ready.is_empty()
             && self.netifs_changed == 0
     }
 
@@ -486,6 +505,16 @@ impl Engine {
         }
         frame.set_netif_index(netif as u8 + 1);
         self.deferred.push_back(frame)
+    }
+
+    /// The same, for one of several, which is dropped when there are too many.
+    pub(crate) fn defer_or_drop(&mut self, netif: NetifHandle, frame: Pbuf) {
+        let Ok(slot) = self.netif_slot(netif) else { return };
+        if self.defer(slot, frame).is_err()
+            && let Some(interface) = self.netifs.at_mut(slot)
+        {
+            count!(interface.counters.in_discards);
+        }
     }
 
     /// When `poll` wants to be called next: now while anything waits, else at the first timer.

@@ -30,6 +30,7 @@ pub(crate) struct CoracleTcp {
 /// One end: a stack and its only interface.
 struct Host {
     stack: Stack<App>,
+    memory: Memory,
     netif: NetifHandle,
 }
 
@@ -181,30 +182,34 @@ impl Host {
         let mut config = Config::new(*b"always the same.");
         config.tcp.window = BUFFER as u32;
         config.tcp.send_buffer = BUFFER as u32;
-        let mut stack = Stack::new(&mut arena, limits, memory, config)?;
+        let mut stack = Stack::new(&mut arena, limits, memory.clone(), config)?;
         let settings = Ipv4Settings::new(address, PREFIX_LENGTH);
         let netif = stack.netif_add(&NetifConfig::ethernet(MacAddr(mac)).ipv4(settings).mtu(MTU))?;
         stack.netif(netif)?.set_up(true)?;
-        Ok(Self { stack, netif })
+        Ok(Self { stack, memory, netif })
     }
 
-    /// What a driver does: a received frame lies in a buffer of the pool.
-    #[inline]
-    fn receive(&mut self, frame: &Pbuf, now: Instant) -> Result<(), Error> {
-        let mut received = self.stack.memory().alloc(Layer::Raw, frame.len(), Kind::Pool)?;
-        frame.copy_to(0, received.payload_mut()?);
-        Ok(self.stack.input(self.netif, received, now)?)
-    }
 }
 
-/// Carries every frame that waits into a buffer of the receiver's.
+/// Carries every frame that waits, as a driver does: a received frame lies in a buffer of the pool.
 fn carry(from: &mut Host, to: &mut Host, now: Instant) -> Result<u64, Error> {
     let mut carried = 0;
-    while let Some(frame) = from.stack.transmit(from.netif) {
-        to.receive(&frame, now)?;
+    let mut failed = None;
+    let memory = &to.memory;
+    let frames = core::iter::from_fn(|| {
+        let frame = from.stack.transmit(from.netif)?;
         carried += 1;
-    }
-    Ok(carried)
+        received(memory, &frame).map_err(|error| failed = Some(error)).ok()
+    });
+    to.stack.input_all(to.netif, frames, now)?;
+    failed.map_or(Ok(carried), Err)
+}
+
+#[inline]
+fn received(memory: &Memory, frame: &Pbuf) -> Result<Pbuf, Error> {
+    let mut received = memory.alloc(Layer::Raw, frame.len(), Kind::Pool)?;
+    frame.copy_to(0, received.payload_mut()?);
+    Ok(received)
 }
 
 fn broken(error: Error) -> Failure {

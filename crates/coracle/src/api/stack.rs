@@ -16,6 +16,7 @@ use crate::error::{Error, Rejected};
 use crate::event::Event;
 use crate::netif::NetifHandle;
 use crate::table::{Key, Slots};
+use crate::tcp::Gathered;
 use crate::time::Instant;
 
 /// A TCP/IP stack.
@@ -209,6 +210,68 @@ impl<H: Handler> Stack<H> {
         self.engine.advance(now);
         self.dispatch(Some((slot, frame)), false);
         Ok(())
+    }
+
+    /// Takes several frames that a device received, as if each was handed to [`input`](Self::input). Segments of one
+    /// connection that follow on each other become one on the way: they cost less, the application gets their data in
+    /// one piece, and one acknowledgment answers all of them, as does RFC 9293 [MUST-59]. So a driver that has several
+    /// frames at a time better hands them over together.
+    ///
+    /// Callbacks may run while `frames` is asked for the next one, and when there are no more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the interface is gone; then no frame is taken. Within a callback the frames are kept until
+    /// that is over; those that are too many are dropped and counted.
+    pub fn input_all(
+        &mut self,
+        netif: NetifHandle,
+        frames: impl IntoIterator<Item = Pbuf>,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let slot = self.engine.netif_slot(netif)?;
+        let mut frames = frames.into_iter();
+        if self.dispatching {
+            frames.for_each(|frame| self.engine.defer_or_drop(netif, frame));
+            return Ok(());
+        }
+        self.engine.advance(now);
+        let Some(first) = frames.next() else { return Ok(()) };
+        let Some(second) = frames.next() else {
+            self.dispatch(Some((slot, first)), false);
+            return Ok(());
+        };
+        self.dispatching = true;
+        let running = Running(self);
+        let stack = &mut *running.0;
+        let mut gathered = None;
+        for frame in [first, second].into_iter().chain(frames) {
+            stack.take_one_of(netif, frame, &mut gathered);
+        }
+        stack.conclude(&mut gathered);
+        running.finish();
+        Ok(())
+    }
+
+    /// Takes one of several frames.
+    #[inline(never)]
+    fn take_one_of(&mut self, netif: NetifHandle, frame: Pbuf, gathered: &mut Option<Gathered>) {
+        // A callback may have removed it.
+        let Ok(slot) = self.engine.netif_slot(netif) else { return };
+        let event = self.engine.input_one_of(slot, frame, gathered);
+        if event.is_some() || self.engine.has_others_waiting() {
+            self.engine.input_gathered(gathered);
+            self.call_all(event, false);
+        }
+    }
+
+    /// Does what several frames have led to.
+    fn conclude(&mut self, gathered: &mut Option<Gathered>) {
+        self.engine.input_gathered(gathered);
+        if self.engine.has_more() {
+            self.call_all(None, false);
+        }
+        self.engine.tcp_flush();
     }
 
     /// Runs what is due, and says when the next thing is: `None` when nothing is until something else happens. There

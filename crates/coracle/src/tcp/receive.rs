@@ -38,7 +38,7 @@ impl Conn<'_> {
         }
         if seq == self.pcb.rcv_nxt {
             if len > 0 {
-                self.in_order(data, len);
+                self.in_order(data, len, segment.unit);
             }
         } else {
             self.out_of_order(seq, len, data);
@@ -87,13 +87,14 @@ impl Conn<'_> {
 
     /// Data that continues the stream, and what waited for it.
     #[inline]
-    fn in_order(&mut self, data: Pbuf, len: u32) {
+    fn in_order(&mut self, data: Pbuf, len: u32, unit: u32) {
         if !self.deliver(data, len) {
             return;
         }
         let pcb = &mut *self.pcb;
-        if len >= u32::from(pcb.rcv_mss) {
-            pcb.rcv_mss = len.min(u32::from(u16::MAX)) as u16;
+        let unit = len.min(unit);
+        if unit >= u32::from(pcb.rcv_mss) {
+            pcb.rcv_mss = unit.min(u32::from(u16::MAX)) as u16;
         }
         if pcb.held.is_empty() {
             self.owe_acknowledgment(len);

@@ -15,6 +15,8 @@ pub(crate) struct Segment {
     pub(crate) urgent: u16,
     /// Bytes of data.
     pub(crate) len: u32,
+    /// Of those, what came in one segment at most, where several were gathered.
+    pub(crate) unit: u32,
     /// The type of service of its packet, with the bits of ECN.
     pub(crate) tos: u8,
 }
@@ -29,6 +31,7 @@ impl Segment {
             window: u32::from(header.window()),
             urgent: header.urgent_pointer(),
             len,
+            unit: len,
             tos,
         }
     }
