@@ -188,7 +188,6 @@ impl Host {
         stack.netif(netif)?.set_up(true)?;
         Ok(Self { stack, memory, netif })
     }
-
 }
 
 /// Carries every frame that waits, as a driver does: a received frame lies in a buffer of the pool.

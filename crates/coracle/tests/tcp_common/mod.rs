@@ -180,13 +180,22 @@ pub fn memory_used(stack: &Stack<App>) -> usize {
 
 impl Host {
     pub fn new(address: Ipv4Addr, seed: u8, setup: impl FnOnce(&mut Config, &mut Limits)) -> Self {
+        Self::on(&NetifConfig::ip(), address, seed, setup)
+    }
+
+    pub fn on(
+        netif: &NetifConfig,
+        address: Ipv4Addr,
+        seed: u8,
+        setup: impl FnOnce(&mut Config, &mut Limits),
+    ) -> Self {
         let mut arena = Arena::heap();
         let memory = Memory::new(&mut arena, MemoryLimits::default()).unwrap();
         let mut config = Config::new([seed; 16]);
         let mut limits = Limits::HOST;
         setup(&mut config, &mut limits);
         let mut stack = Stack::new(&mut arena, limits, memory, config).unwrap();
-        let netif = stack.netif_add(&NetifConfig::ip().ipv4(Ipv4Settings::new(address, 24))).unwrap();
+        let netif = stack.netif_add(&netif.clone().ipv4(Ipv4Settings::new(address, 24))).unwrap();
         stack.netif(netif).unwrap().set_up(true).unwrap();
         Self { stack, netif }
     }
@@ -204,6 +213,8 @@ pub struct Pair {
     pub fate: Option<Fate>,
     on_wire: Vec<(Instant, bool, Vec<u8>)>,
     pub carried: usize,
+    /// Frames that arrive at the same time are handed over together.
+    pub together: bool,
 }
 
 impl Pair {
@@ -220,7 +231,17 @@ impl Pair {
             fate: None,
             on_wire: Vec::new(),
             carried: 0,
+            together: false,
         }
+    }
+
+    /// The same on Ethernet, where frames are handed over together.
+    pub fn of_batches(setup: impl Fn(&mut Config, &mut Limits)) -> Self {
+        let host = |address, seed| {
+            let netif = NetifConfig::ethernet(MacAddr::new(2, 0, 0, 0, 0, seed));
+            Host::on(&netif, address, seed, &setup)
+        };
+        Self { client: host(CLIENT, 1), server: host(SERVER, 2), together: true, ..Self::with(&setup) }
     }
 
     pub fn listen(&mut self, app: App) -> TcpListenerHandle {
@@ -251,6 +272,29 @@ impl Pair {
         }
     }
 
+    /// Frames on the wire.
+    pub fn on_wire(&self) -> usize {
+        self.on_wire.len()
+    }
+
+    /// Flips a bit at the end of one of them.
+    pub fn damage(&mut self, frame: usize) {
+        *self.on_wire[frame].2.last_mut().unwrap() ^= 1;
+    }
+
+    fn hand_over_together(&mut self, due: &[(Instant, bool, Vec<u8>)]) {
+        for batch in due.chunk_by(|one, next| one.1 == next.1) {
+            let host = if batch[0].1 { &mut self.server } else { &mut self.client };
+            let memory = host.stack.memory().clone();
+            let frames = batch.iter().map(|(.., bytes)| {
+                memory.alloc_copy(Layer::Raw, bytes, Kind::Pool).expect("there are enough buffers")
+            });
+            host.stack.input_all(host.netif, frames, self.now).unwrap();
+            self.carried += batch.len();
+        }
+        self.collect();
+    }
+
     /// Does what is due until nothing is any more, or the time is over.
     pub fn run(&mut self, time: Duration) {
         let end = self.now + time;
@@ -272,6 +316,10 @@ impl Pair {
                 !is_due
             });
             due.sort_by_key(|&(at, ..)| at);
+            if self.together {
+                self.hand_over_together(&due);
+                due.clear();
+            }
             for (_, from_client, bytes) in due {
                 let host = if from_client { &mut self.server } else { &mut self.client };
                 let mut frame = host.stack.memory().alloc(Layer::Raw, bytes.len(), Kind::Pool).unwrap();
