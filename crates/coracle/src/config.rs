@@ -53,6 +53,12 @@ pub struct Limits {
     pub timeouts: usize,
     /// Listeners to changes of interfaces.
     pub listeners: usize,
+    /// What the resolver holds.
+    #[cfg(feature = "dns")]
+    pub dns: crate::dns::DnsLimits,
+    /// Servers of the time of day. lwIP: `SNTP_MAX_SERVERS`.
+    #[cfg(feature = "sntp")]
+    pub sntp_servers: usize,
 }
 
 impl Limits {
@@ -77,6 +83,10 @@ impl Limits {
         dhcp_clients: 0,
         timeouts: 0,
         listeners: 0,
+        #[cfg(feature = "dns")]
+        dns: crate::dns::DnsLimits::NONE,
+        #[cfg(feature = "sntp")]
+        sntp_servers: 0,
     };
     /// For a small device: about 8 KB of tables.
     pub const SMALL: Self = Self {
@@ -99,6 +109,10 @@ impl Limits {
         dhcp_clients: 0,
         timeouts: 4,
         listeners: 2,
+        #[cfg(feature = "dns")]
+        dns: crate::dns::DnsLimits::SMALL,
+        #[cfg(feature = "sntp")]
+        sntp_servers: 1,
     };
     /// For a hosted program.
     pub const HOST: Self = Self {
@@ -121,6 +135,10 @@ impl Limits {
         dhcp_clients: 256,
         timeouts: 256,
         listeners: 16,
+        #[cfg(feature = "dns")]
+        dns: crate::dns::DnsLimits::HOST,
+        #[cfg(feature = "sntp")]
+        sntp_servers: 4,
     };
 }
 
@@ -182,6 +200,12 @@ pub struct Config {
     pub bridge_ageing: Duration,
     /// How TCP behaves.
     pub tcp: TcpConfig,
+    /// How the resolver behaves.
+    #[cfg(feature = "dns")]
+    pub dns: crate::dns::DnsConfig,
+    /// How the time of day is asked for.
+    #[cfg(feature = "sntp")]
+    pub sntp: crate::sntp::SntpConfig,
 }
 
 impl Config {
@@ -205,6 +229,10 @@ impl Config {
             neighbour_attempts: 5,
             bridge_ageing: Duration::from_mins(5),
             tcp: TcpConfig::HOST,
+            #[cfg(feature = "dns")]
+            dns: crate::dns::DnsConfig::DEFAULT,
+            #[cfg(feature = "sntp")]
+            sntp: crate::sntp::SntpConfig::DEFAULT,
         }
     }
 }

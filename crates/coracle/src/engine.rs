@@ -25,13 +25,14 @@ use crate::link::neighbours::Neighbours;
 use crate::netif::{Checksums, Interface, NetifHandle};
 use crate::random::{HashKey, Identification, Random};
 use crate::raw::RawTable;
+use crate::service::Services;
 use crate::table::{Key, Slots};
 use crate::tcp::{Ports, TcpTable};
 use crate::time::{Instant, Wheel};
 use crate::udp::UdpTable;
 
 /// Which timer of the wheel is whose: application timers first, then one for each neighbour, one for each
-/// connection, one for TIME-WAIT, one for datagrams of which fragments are missing.
+/// connection, one for TIME-WAIT, one for datagrams of which fragments are missing, those of the services.
 #[derive(Clone, Copy)]
 pub(crate) struct Timers {
     timeouts: usize,
@@ -75,11 +76,16 @@ impl Timers {
         self.autoconf(self.netifs)
     }
 
+    /// One of the other services' timers, which are numbered from zero.
+    pub(crate) fn service(self, number: usize) -> usize {
+        self.reassembly() + 1 + if cfg!(feature = "dhcp") { self.netifs + 1 } else { 0 } + number
+    }
+
     /// How many there are.
     fn count(self) -> Option<usize> {
-        let services = if cfg!(feature = "dhcp") { self.netifs + 1 } else { 0 };
+        let dhcp = if cfg!(feature = "dhcp") { self.netifs + 1 } else { 0 };
         let own = self.timeouts.checked_add(self.neighbours)?.checked_add(self.tcp)?;
-        own.checked_add(2 + services)
+        own.checked_add(2 + dhcp + Services::TIMERS)
     }
 }
 
@@ -174,6 +180,7 @@ pub(crate) struct Engine {
     pub(crate) tcp: TcpTable,
     /// Ports for connections that we open.
     pub(crate) ports: Ports,
+    pub(crate) services: Services,
     pub(crate) icmp_errors: RateLimit,
     /// IP packets that we sent to ourselves, marked with their interface.
     pub(crate) looped: PbufQueue,
@@ -244,7 +251,7 @@ impl Engine {
             bridges: 0,
             fdb: Fdb::new(arena, limits.stations)?,
             neighbours: Neighbours::new(arena, limits.neighbours)?,
-            udp: UdpTable::new(arena, limits.udp)?,
+            udp: UdpTable::new(arena, limits.udp, Services::udp(limits))?,
             raw: RawTable::new(arena, limits.raw)?,
             #[cfg(feature = "dhcp")]
             autoconf: arena.table(limits.netifs, |_| None)?,
@@ -252,6 +259,7 @@ impl Engine {
             dhcp_server: crate::dhcp::server::ServerPlace::new(arena, limits.dhcp_clients)?,
             tcp,
             ports,
+            services: Services::new(arena, limits, &config)?,
             icmp_errors: RateLimit::new(config.icmp_errors_per_second, config.icmp_error_burst),
             looped: PbufQueue::new(),
             deferred: PbufQueue::new(),
@@ -401,7 +409,7 @@ impl Engine {
         self.looped.is_empty()
             && self.deferred.is_empty()
             && self.undeliverable.is_empty()
-            && self.netifs_changed == 0
+            && self.netifs_changed | self.services.events() == 0
     }
 
     #[cold]
@@ -415,6 +423,13 @@ impl Engine {
             }
         }
         if let Some(event) = self.next_undeliverable() {
+            return Some(event);
+        }
+        if self.turns > 0
+            && self.services.events() > 0
+            && let Some(event) = self.next_service_event()
+        {
+            self.turns -= 1;
             return Some(event);
         }
         if self.turns > 0
@@ -463,6 +478,9 @@ impl Engine {
                 self.tcp_time_wait_timer();
             } else {
                 self.service_timer(timer);
+                if let Some(event) = self.next_service_event() {
+                    return Some(event);
+                }
             }
             let report = |(pcb, report)| Event::Tcp { pcb, report };
             if let Some(event) = self.next_undeliverable().or_else(|| self.tcp_next_report().map(report)) {
@@ -483,9 +501,9 @@ impl Engine {
         }
         #[cfg(feature = "dhcp-server")]
         if timer == self.timers.dhcp_server() {
-            self.dhcp_server_timer();
+            return self.dhcp_server_timer();
         }
-        let _ = timer;
+        self.services_timer(timer - self.timers.service(0));
     }
 
     /// Lets an IP packet to ourselves come back in on an interface; the caller has seen that there is room.

@@ -97,4 +97,10 @@ pub(crate) enum Event {
     Timeout { timer: u32 },
     /// An interface changed.
     Netif { netif: u32 },
+    /// A query of the resolver is over.
+    #[cfg(feature = "dns")]
+    Resolved { query: Key, outcome: crate::dns::Outcome },
+    /// A server told what time it is.
+    #[cfg(feature = "sntp")]
+    Time { time: crate::sntp::SntpTime },
 }

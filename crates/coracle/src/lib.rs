@@ -59,7 +59,7 @@ mod config;
 mod counters;
 #[cfg(feature = "dhcp")]
 mod dhcp;
-#[cfg(test)]
+#[cfg(feature = "dns")]
 mod dns;
 mod engine;
 mod error;
@@ -72,7 +72,8 @@ mod nd;
 mod netif;
 mod random;
 mod raw;
-#[cfg(test)]
+mod service;
+#[cfg(feature = "sntp")]
 mod sntp;
 mod table;
 mod tcp;
@@ -83,11 +84,15 @@ mod udp;
 pub use api::Boxed;
 #[cfg(feature = "ipv6")]
 pub use api::Ipv6Address;
+#[cfg(feature = "sntp")]
+pub use api::SntpServer;
 pub use api::{
     AddressView, Admission, Handler, Inspect, ListenerHandle, Netif, NetifView, Raw, RawHandle, RawSend,
     Refused, Stack, Tcp, TcpHandle, TcpListener, TcpListenerHandle, TcpView, Timeout, TimeoutHandle, Udp,
     UdpHandle, UdpSend, UdpView,
 };
+#[cfg(feature = "dns")]
+pub use api::{DnsQuery, Resolved};
 pub use config::{Config, Limits};
 pub use coracle_buf as buf;
 pub use coracle_buf::{Arena, Kind, Layer, Memory, MemoryLimits, Pbuf, PbufFlags, StaticArena};
@@ -102,7 +107,7 @@ pub use counters::{
 pub use dhcp::DhcpServerConfig;
 #[cfg(feature = "dhcp")]
 pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, DhcpState};
-#[cfg(test)]
+#[cfg(feature = "dns")]
 pub use dns::{DnsConfig, DnsCounters, DnsError, DnsLimits, Lookup};
 pub use error::{Error, Rejected};
 pub use event::{IcmpError, IcmpErrorKind, Trouble};
@@ -112,7 +117,7 @@ pub use link::{Neighbour, NeighbourState};
 pub use netif::{
     Checksums, Hostname, Ipv4Settings, Medium, NetifConfig, NetifCounters, NetifEvent, NetifHandle, Reasons,
 };
-#[cfg(test)]
+#[cfg(feature = "sntp")]
 pub use sntp::{SntpConfig, SntpCounters, SntpTime};
 pub use tcp::{
     AckSample, CUBIC, CongestionControl, CongestionWindow, Cubic, NEW_RENO, NewReno, Shutdown, SynCookies,

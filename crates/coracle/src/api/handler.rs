@@ -4,10 +4,14 @@ use core::net::{IpAddr, SocketAddr};
 
 use coracle_buf::Pbuf;
 
+#[cfg(feature = "dns")]
+use super::Resolved;
 use super::{Admission, Raw, Refused, Stack, Tcp, TcpHandle, Timeout, Udp};
 use crate::error::Error;
 use crate::event::{IcmpError, Trouble};
 use crate::netif::NetifEvent;
+#[cfg(feature = "sntp")]
+use crate::sntp::SntpTime;
 
 /// The callbacks of an application. Every one has a default; implement those that you register for.
 ///
@@ -141,6 +145,19 @@ pub trait Handler<H = Self> {
     fn netif_changed(&mut self, stack: &mut Stack<H>, event: NetifEvent) {
         let _ = (stack, event);
     }
+
+    /// A query of the resolver is over ([`Stack::dns_query`]); the handler is dropped afterwards. lwIP:
+    /// `dns_found_callback`.
+    #[cfg(feature = "dns")]
+    fn resolved(&mut self, resolved: &mut Resolved<'_, H>) {
+        let _ = resolved;
+    }
+
+    /// A server told what time it is ([`Stack::sntp_start`]). lwIP: `SNTP_SET_SYSTEM_TIME_US`.
+    #[cfg(feature = "sntp")]
+    fn time(&mut self, stack: &mut Stack<H>, time: SntpTime) {
+        let _ = (stack, time);
+    }
 }
 
 /// A stack that calls nobody: it answers pings and counts.
@@ -156,6 +173,10 @@ mod boxed {
 
     use coracle_buf::Pbuf;
 
+    #[cfg(feature = "dns")]
+    use super::Resolved;
+    #[cfg(feature = "sntp")]
+    use super::SntpTime;
     use super::{
         Admission, Error, Handler, IcmpError, NetifEvent, Raw, Refused, Stack, Tcp, TcpHandle, Timeout,
         Trouble, Udp,
@@ -261,6 +282,16 @@ mod boxed {
 
         fn netif_changed(&mut self, stack: &mut Stack<Self>, event: NetifEvent) {
             self.0.netif_changed(stack, event);
+        }
+
+        #[cfg(feature = "dns")]
+        fn resolved(&mut self, resolved: &mut Resolved<'_, Self>) {
+            self.0.resolved(resolved);
+        }
+
+        #[cfg(feature = "sntp")]
+        fn time(&mut self, stack: &mut Stack<Self>, time: SntpTime) {
+            self.0.time(stack, time);
         }
     }
 }

@@ -2,12 +2,16 @@
 
 #[cfg(feature = "dhcp")]
 mod autoconf;
+#[cfg(feature = "dns")]
+mod dns;
 mod handler;
 mod inspect;
 mod netif;
 #[cfg(feature = "ipv6")]
 mod netif_v6;
 mod raw;
+#[cfg(feature = "sntp")]
+mod sntp;
 mod stack;
 mod tcp;
 mod tcp_calls;
@@ -15,6 +19,8 @@ mod tcp_listener;
 mod timeout;
 mod udp;
 
+#[cfg(feature = "dns")]
+pub use dns::{DnsQuery, Resolved};
 #[cfg(feature = "alloc")]
 pub use handler::Boxed;
 pub use handler::Handler;
@@ -23,6 +29,8 @@ pub use netif::{ListenerHandle, Netif};
 #[cfg(feature = "ipv6")]
 pub use netif_v6::Ipv6Address;
 pub use raw::{Raw, RawHandle, RawSend};
+#[cfg(feature = "sntp")]
+pub use sntp::SntpServer;
 pub use stack::Stack;
 pub use tcp::{Admission, Refused, Tcp, TcpHandle};
 pub use tcp_listener::{TcpListener, TcpListenerHandle};

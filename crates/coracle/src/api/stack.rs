@@ -53,6 +53,10 @@ pub struct Stack<H> {
     pub(super) door_handlers: Table<Option<H>>,
     pub(super) timeout_handlers: Table<Option<H>>,
     pub(super) listeners: Slots<Listener<H>>,
+    #[cfg(feature = "dns")]
+    pub(super) dns_handlers: Table<Option<H>>,
+    #[cfg(feature = "sntp")]
+    pub(super) sntp_handler: Option<H>,
     dispatching: bool,
 }
 
@@ -84,14 +88,19 @@ impl<H> Stack<H> {
     pub fn new(arena: &mut Arena, limits: Limits, memory: Memory, config: Config) -> Result<Self, Error> {
         let engine = Engine::new(arena, &limits, memory, config)?;
         let connections = engine.tcp.slots.capacity();
+        let udp = engine.udp.slots.capacity();
         Ok(Self {
             engine,
-            udp_handlers: arena.table(limits.udp, |_| Place::Empty)?,
+            udp_handlers: arena.table(udp, |_| Place::Empty)?,
             raw_handlers: arena.table(limits.raw, |_| None)?,
             tcp_handlers: arena.table(connections, |_| None)?,
             door_handlers: arena.table(limits.tcp_listeners, |_| None)?,
             timeout_handlers: arena.table(limits.timeouts, |_| None)?,
             listeners: Slots::new(arena, limits.listeners)?,
+            #[cfg(feature = "dns")]
+            dns_handlers: arena.table(limits.dns.queries, |_| None)?,
+            #[cfg(feature = "sntp")]
+            sntp_handler: None,
             dispatching: false,
         })
     }
@@ -347,8 +356,10 @@ impl<H: Handler> Stack<H> {
                 self.engine.raw_returned(returned)
             }
             Event::UdpError { pcb, to, error } => {
-                if let Some(pcb) = self.engine.udp.slots.key_at(pcb as usize) {
-                    self.call_udp(pcb, |handler, udp| handler.datagram_error(udp, to.to_socket(), error));
+                if let Some(pcb) = self.engine.udp.slots.key_at(pcb as usize)
+                    && !self.call_udp(pcb, |handler, udp| handler.datagram_error(udp, to.to_socket(), error))
+                {
+                    self.engine.service_udp_error(pcb);
                 }
                 None
             }
@@ -368,6 +379,16 @@ impl<H: Handler> Stack<H> {
                 self.call_listeners(netif as usize);
                 None
             }
+            #[cfg(feature = "dns")]
+            Event::Resolved { query, outcome } => {
+                self.call_resolved(query, &outcome);
+                None
+            }
+            #[cfg(feature = "sntp")]
+            Event::Time { time } => {
+                self.call_time(time);
+                None
+            }
         }
     }
 
@@ -376,16 +397,21 @@ impl<H: Handler> Stack<H> {
     fn call_datagram(&mut self, pcb: Key, data: Pbuf) {
         let Some(info) = &self.engine.current else { return };
         let from = info.from().to_socket();
-        self.call_udp(pcb, |handler, udp| handler.datagram(udp, from, data));
+        let position = pcb.index as usize;
+        let Some(mut handler) = self.udp_handlers[position].start() else {
+            return self.engine.service_datagram(pcb, data);
+        };
+        handler.datagram(&mut Udp::new(self, UdpHandle(pcb)), from, data);
+        self.udp_handlers[position].finish(handler);
     }
 
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "called once for each callback")]
-    fn call_udp(&mut self, key: Key, call: impl FnOnce(&mut H, &mut Udp<'_, H>)) {
+    /// Calls a handler; says whether there is one.
+    fn call_udp(&mut self, key: Key, call: impl FnOnce(&mut H, &mut Udp<'_, H>)) -> bool {
         let position = key.index as usize;
-        let Some(mut handler) = self.udp_handlers[position].start() else { return };
+        let Some(mut handler) = self.udp_handlers[position].start() else { return false };
         call(&mut handler, &mut Udp::new(self, UdpHandle(key)));
         self.udp_handlers[position].finish(handler);
+        true
     }
 
     fn call_raw(&mut self, pcb: u32, packet: Pbuf) -> Option<Pbuf> {

@@ -50,6 +50,7 @@ impl<H: Handler> Stack<H> {
     /// There is no handler: what must not be lost waits for one.
     #[cold]
     fn tcp_unheard(&mut self, key: Key, report: Report) {
+        let Some(report) = self.engine.service_report(key, report) else { return };
         if let Some(pcb) = self.engine.tcp.slots.get_mut(key) {
             pcb.flags.clear(Flags::HEARD);
             if let Report::Connected = report {
@@ -122,7 +123,10 @@ impl<H: Handler> Stack<H> {
     #[cold]
     fn call_end(&mut self, key: Key, error: Option<Error>) {
         self.engine.tcp_remove(key.index);
-        let Some(mut handler) = self.tcp_handlers[key.index as usize].take() else { return };
+        let Some(mut handler) = self.tcp_handlers[key.index as usize].take() else {
+            self.engine.service_report(key, Report::End(error));
+            return;
+        };
         match error {
             Some(error) => handler.error(self, TcpHandle(key), error),
             None => handler.closed(self, TcpHandle(key)),

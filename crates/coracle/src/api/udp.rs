@@ -12,6 +12,7 @@ use crate::engine::small_pbuf;
 use crate::error::{Error, Rejected};
 use crate::ip::{PacketInfo, Received};
 use crate::netif::NetifHandle;
+use crate::service::Owner;
 use crate::table::Key;
 use crate::udp::{Class, UdpPcb, Wishes};
 
@@ -57,7 +58,7 @@ impl<H: Handler> Stack<H> {
     }
 
     fn udp_new_kind(&mut self, handler: H, lite: bool) -> Result<UdpHandle, Error> {
-        let key = self.engine.udp_new(lite)?;
+        let key = self.engine.udp_new(lite, Owner::Application)?;
         self.udp_handlers[key.index as usize] = Place::Here(handler);
         Ok(UdpHandle(key))
     }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod cache;
+mod engine;
 mod exchange;
 mod hosts;
 mod query;
@@ -13,6 +14,7 @@ mod servers;
 mod special;
 
 pub(crate) use cache::Records;
+pub(crate) use engine::Dns;
 pub(crate) use exchange::{Action, Sender, Transport};
 pub(crate) use servers::{ServerAddress, Source};
 
@@ -184,6 +186,10 @@ impl Addresses {
         &self.list[..usize::from(self.len)]
     }
 
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [IpAddr] {
+        &mut self.list[..usize::from(self.len)]
+    }
+
     /// Room for the other family is left when both are wanted: half of it belongs to each.
     fn push_family(&mut self, address: IpAddr, both: bool) {
         let of_family = self.as_slice().iter().filter(|known| known.is_ipv4() == address.is_ipv4()).count();
@@ -222,7 +228,7 @@ pub(crate) struct Resolver {
     /// Counts what was put there, so that it is known whether it still is.
     answers: u32,
     /// Queries that are over and not yet reported.
-    over: usize,
+    pub(crate) over: usize,
 }
 
 impl Resolver {
@@ -263,20 +269,37 @@ impl Resolver {
         }
     }
 
+    /// Forgets the servers and search domains that were named on an interface.
+    pub(crate) fn forget_netif(&mut self, gone: u8) {
+        let its = |source: Source| matches!(source, Source::Interface { netif, .. } if netif == gone);
+        self.servers.retain(|source| !its(source));
+        for place in &mut self.search {
+            if place.as_ref().is_some_and(|(source, _)| its(*source)) {
+                *place = None;
+            }
+        }
+        for exchange in self.exchanges.iter_mut().flatten() {
+            exchange.forget_tried();
+        }
+    }
+
     /// The servers, in the order in which they are asked.
     pub(crate) fn servers(&self) -> impl Iterator<Item = ServerAddress> {
         self.servers.iter().map(|server| server.address)
     }
 
-    /// Replaces the search domains that a source named; those for which there is no room are left out.
-    pub(crate) fn set_search<'a>(&mut self, source: Source, domains: impl Iterator<Item = Name<'a>>) {
+    /// Forgets the search domains that a source named.
+    pub(crate) fn forget_search(&mut self, source: Source) {
         for place in &mut self.search {
             if place.as_ref().is_some_and(|(owner, _)| *owner == source) {
                 *place = None;
             }
         }
-        for domain in domains {
-            let Some(place) = self.search.iter_mut().find(|place| place.is_none()) else { break };
+    }
+
+    /// Adds a search domain behind those of its source; it is left out when there is no room.
+    pub(crate) fn add_search(&mut self, source: Source, domain: Name<'_>) {
+        if let Some(place) = self.search.iter_mut().find(|place| place.is_none()) {
             *place = Some((source, NameBuf::new(domain)));
         }
     }

@@ -71,15 +71,7 @@ impl Servers {
         if old.eq(addresses.clone()) {
             return;
         }
-        let mut kept = 0;
-        for position in 0..self.table.len() {
-            if let Some(server) = self.table[position].take()
-                && server.source != source
-            {
-                self.table[kept] = Some(server);
-                kept += 1;
-            }
-        }
+        self.retain(|other| other != source);
         let first = self.iter().take_while(|server| server.source < source).count();
         for (position, address) in (first..).zip(addresses) {
             let Some(behind) = self.table.get_mut(position..).filter(|behind| !behind.is_empty()) else {
@@ -94,6 +86,19 @@ impl Servers {
                 plain: false,
                 folds_case: false,
             });
+        }
+    }
+
+    /// Keeps the servers of those sources only.
+    pub(super) fn retain(&mut self, keep: impl Fn(Source) -> bool) {
+        let mut kept = 0;
+        for position in 0..self.table.len() {
+            if let Some(server) = self.table[position].take()
+                && keep(server.source)
+            {
+                self.table[kept] = Some(server);
+                kept += 1;
+            }
         }
     }
 

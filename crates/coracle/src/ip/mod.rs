@@ -1,6 +1,8 @@
 //! The Internet Protocol in both versions: in and out, addresses, routes, multicast groups.
 
 pub(crate) mod addresses;
+#[cfg(feature = "dns")]
+mod destination;
 pub(crate) mod forward;
 pub(crate) mod fragment;
 mod fragment_input;

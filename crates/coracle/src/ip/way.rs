@@ -103,7 +103,7 @@ impl Engine {
         self.recent_hop = Some(hop);
     }
 
-    fn find_route(&self, destination: Address, demanded: Option<NetifHandle>) -> Option<Hop> {
+    pub(crate) fn find_route(&self, destination: Address, demanded: Option<NetifHandle>) -> Option<Hop> {
         if let Some(owner) = self.local_netif(destination) {
             return self.hop(owner, destination, destination, Cast::Unicast, true);
         }

@@ -46,6 +46,8 @@ impl Engine {
         self.reassembly.forget(slot);
         self.bridge_forget(slot);
         self.groups.forget(&self.hash_key, slot as u32);
+        #[cfg(feature = "dns")]
+        self.dns_forget_netif(slot);
         if self.default_netif == Some(netif) {
             self.default_netif = None;
         }

@@ -3,6 +3,10 @@
 //! The stack has no clock that could be set. It asks, measures, and tells the owner what time it is ([`SntpTime`]); what
 //! he does with it is his own business.
 
+mod engine;
+
+pub(crate) use engine::SntpService;
+
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -197,6 +201,11 @@ impl Sntp {
 
     pub(crate) fn server(&self, place: usize) -> Option<&Server> {
         self.servers.get(place)?.as_ref()
+    }
+
+    /// Whether an answer is awaited.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Asked { .. })
     }
 
     /// When [`advance`](Self::advance) must be called at the latest.

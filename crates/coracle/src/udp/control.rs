@@ -6,18 +6,27 @@ use super::{Class, UNBOUND, UdpPcb};
 use crate::address::{Address, Endpoint};
 use crate::engine::Engine;
 use crate::ip::Cast;
+use crate::service::Owner;
 use crate::table::{Key, NONE};
 
 impl Engine {
-    pub(crate) fn udp_new(&mut self, lite: bool) -> Result<Key, Error> {
-        self.udp.slots.insert(UdpPcb::new(lite, self.config.default_ttl))
+    pub(crate) fn udp_new(&mut self, lite: bool, owner: Owner) -> Result<Key, Error> {
+        let applications = self.udp.slots.used() - self.udp.own;
+        if owner == Owner::Application && applications >= self.udp.limit {
+            return Err(Error::Memory);
+        }
+        let key = self.udp.slots.insert(UdpPcb::new(lite, self.config.default_ttl, owner))?;
+        self.udp.own += usize::from(owner != Owner::Application);
+        Ok(key)
     }
 
     pub(crate) fn udp_remove(&mut self, key: Key) {
         if self.udp.slots.get(key).is_some() {
             self.udp.unlink(&self.hash_key, key.index);
             self.udp_forget_taker(key.index);
-            self.udp.slots.remove(key);
+            if let Some(pcb) = self.udp.slots.remove(key) {
+                self.udp.own -= usize::from(pcb.owner != Owner::Application);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::address::{Address, Endpoint};
 use crate::ip::{Cast, Received};
 use crate::netif::NetifHandle;
 use crate::random::HashKey;
+use crate::service::Owner;
 use crate::table::{Index, Key, NONE, Slots};
 
 pub(crate) use output::Wishes;
@@ -90,6 +91,7 @@ pub(crate) struct UdpPcb {
     pub(crate) reuse_address: bool,
     pub(crate) no_checksum: bool,
     pub(crate) coverage: Coverage,
+    pub(crate) owner: Owner,
     /// The next taker of the datagram that is being delivered to several.
     next_taker: u32,
 }
@@ -97,7 +99,7 @@ pub(crate) struct UdpPcb {
 const UNBOUND: Endpoint = Endpoint::NONE;
 
 impl UdpPcb {
-    fn new(lite: bool, ttl: u8) -> Self {
+    fn new(lite: bool, ttl: u8, owner: Owner) -> Self {
         Self {
             flow: Flow { local: UNBOUND, remote: UNBOUND, lite },
             class: Class::Unbound,
@@ -114,6 +116,7 @@ impl UdpPcb {
             reuse_address: false,
             no_checksum: false,
             coverage: Coverage::default(),
+            owner,
             next_taker: NONE,
         }
     }
@@ -155,13 +158,18 @@ pub(crate) struct UdpTable {
     ports: Index,
     /// How many there are of each class, so that empty classes cost nothing.
     population: [u32; CLASSES.len()],
+    /// How many the applications may have, and how many there are that are not theirs.
+    limit: usize,
+    own: usize,
 }
 
 impl UdpTable {
-    pub(crate) fn new(arena: &mut Arena, capacity: usize) -> Result<Self, Error> {
+    /// Room for so many control blocks of applications, and so many of the stack itself.
+    pub(crate) fn new(arena: &mut Arena, limit: usize, own: usize) -> Result<Self, Error> {
+        let capacity = limit.checked_add(own).ok_or(Error::Memory)?;
         let slots = Slots::new(arena, capacity)?;
         let (flows, ports) = (Index::new(arena, capacity)?, Index::new(arena, capacity)?);
-        Ok(Self { slots, flows, ports, population: [0; CLASSES.len()] })
+        Ok(Self { slots, flows, ports, population: [0; CLASSES.len()], limit, own: 0 })
     }
 
     fn port_hash(key: &HashKey, port: u16, lite: bool) -> u32 {

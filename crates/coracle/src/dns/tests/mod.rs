@@ -365,7 +365,9 @@ fn search_domains_are_tried_in_order_and_dots_decide_when() {
     let domains = ["corp.test", "test"].map(name);
     let asked = |text: &str, ndots: u8| {
         let mut world = World::new(DnsLimits::HOST, DnsConfig { ndots, ..DnsConfig::DEFAULT }, &[1]);
-        world.resolver.set_search(Source::Owner, domains.iter().map(NameBuf::name));
+        for domain in &domains {
+            world.resolver.add_search(Source::Owner, domain.name());
+        }
         let done = world.resolve(text, Lookup::Ipv4, &mut all);
         (world.sent.iter().map(Sent::name).collect::<Vec<_>>(), done.result)
     };
@@ -385,7 +387,7 @@ fn search_domains_are_tried_in_order_and_dots_decide_when() {
 #[test]
 fn a_failure_ends_the_search() {
     let mut world = World::plain(&[1]);
-    world.resolver.set_search(Source::Owner, [name("test")].iter().map(NameBuf::name));
+    world.resolver.add_search(Source::Owner, name("test").name());
     let done = world.resolve("host", Lookup::Ipv4, &mut silent);
     assert_eq!(done.result, Err(DnsError::Timeout));
     assert!(world.sent.iter().all(|sent| sent.name() == "host.test"));
@@ -409,7 +411,7 @@ fn literal_addresses_need_no_server() {
 #[test]
 fn special_names_are_never_asked_about() {
     let mut world = World::plain(&[1]);
-    world.resolver.set_search(Source::Owner, [name("test")].iter().map(NameBuf::name));
+    world.resolver.add_search(Source::Owner, name("test").name());
     let done = world.resolve("localhost", Lookup::Addresses, &mut all);
     assert_eq!(done.addresses, ["127.0.0.1", "::1"].map(ip));
     let done = world.resolve("deep.LOCALHOST.", Lookup::Ipv6, &mut all);
