@@ -241,8 +241,8 @@ fn one(host: &mut Host) -> Vec<u8> {
 #[test]
 fn echo_requests_of_every_size_are_answered() {
     let mut host = listening();
-    for len in (0..=1_452).step_by(33) {
-        let data: Vec<u8> = (0..len).map(|at| at as u8).collect();
+    for len in (0..=1_452_usize).step_by(33) {
+        let data: Vec<u8> = (0..len).map(|at: usize| at as u8).collect();
         host.input(frame(58, THEIRS, OURS, &ping(THEIRS, OURS, &data)));
         let reply = one(&mut host);
         let (kind, code, rest) = icmp_of(&reply);
@@ -289,13 +289,16 @@ fn options(next: u8, kind: u8) -> Vec<u8> {
     vec![next, 0, kind, 2, 0, 0, 1, 0]
 }
 
+/// The first next header, what follows the fixed header, the error that is told, and whether the datagram arrives.
+type Case = (u8, Vec<u8>, Option<(u8, u8, u32)>, bool);
+
 /// [8200-1] [8200-2] [8200-3] [8200-4] [8200-5] [6946-1] Extension headers: passed over, refused with a pointer, or dropped.
 #[test]
 fn extension_headers_are_gone_through() {
     let inner = udp(THEIRS, OURS, 7, b"behind");
     let behind = |headers: &[u8]| [headers, &inner].concat();
     let two = [options(60, 0x1e), options(17, 0x1e)].concat();
-    let cases: Vec<(u8, Vec<u8>, Option<(u8, u8, u32)>, bool)> = vec![
+    let cases: Vec<Case> = vec![
         (0, behind(&options(17, 0x1e)), None, true),
         (60, behind(&two), None, true),
         (43, behind(&[17, 0, 4, 0, 0, 0, 0, 0]), None, true),
