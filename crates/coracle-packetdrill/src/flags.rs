@@ -1,7 +1,7 @@
 //! The text of `--so_flags`.
 #![forbid(unsafe_code)]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use coracle_script::sockets::SocketsConfig;
@@ -29,19 +29,31 @@ impl Flags {
         Ok(flags)
     }
 
-    /// The stack's address, with the length of its network's prefix or without.
+    /// The stack's address of one family, with the length of its network's prefix or without.
     fn local(&mut self, value: &str) -> Result<(), String> {
-        let wrong = || format!("local={value} is no address such as 192.168.0.1/16");
+        let wrong = || format!("local={value} is no address such as 192.168.0.1/16 or fd3d::1/48");
         let (address, prefix) = value.split_once('/').map_or((value, None), |(at, len)| (at, Some(len)));
         match address.parse().map_err(|_| wrong())? {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => return Err(wrong()),
-            IpAddr::V4(address) => self.sockets.address = address,
-            IpAddr::V6(_) => return Err(format!("local={value}: the stack does not speak IPv6 yet")),
-        }
-        if let Some(prefix) = prefix {
-            self.sockets.prefix = prefix.parse().ok().filter(|&prefix| prefix <= 32).ok_or_else(wrong)?;
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => return Err(wrong()),
+            IpAddr::V4(address) => {
+                self.sockets.address = address;
+                self.sockets.prefix = length(prefix, self.sockets.prefix, 32).ok_or_else(wrong)?;
+            }
+            IpAddr::V6(address) => {
+                self.sockets.address_v6 = address;
+                self.sockets.prefix_v6 = length(prefix, self.sockets.prefix_v6, 128).ok_or_else(wrong)?;
+            }
         }
         Ok(())
+    }
+}
+
+/// The length of a prefix, at most so many bits.
+fn length(text: Option<&str>, default: u8, most: u8) -> Option<u8> {
+    match text {
+        None => Some(default),
+        Some(text) => text.parse().ok().filter(|&length| length <= most),
     }
 }
 
@@ -66,17 +78,19 @@ mod tests {
         assert_eq!((tcp.window, tcp.initial_window, tcp.min_rto.as_secs(), tcp.sack), (5_840, 2, 1, false));
         assert_eq!((tcp.congestion.name(), flags.capture), ("cubic", Some(PathBuf::from("/x/y"))));
         assert_eq!(Flags::parse("local=10.0.0.2").unwrap().sockets.prefix, 16);
+        let both = Flags::parse("local=10.0.0.2,local=fd3d::2/64").unwrap().sockets;
+        assert_eq!((both.address_v6, both.prefix_v6), ("fd3d::2".parse().unwrap(), 64));
+        assert_eq!(both.address, Ipv4Addr::new(10, 0, 0, 2));
     }
 
     #[test]
     fn wrong_flags_say_why() {
         let why = |text: &str| Flags::parse(text).unwrap_err();
-        assert_eq!(why("local=fd3d::1"), "local=fd3d::1: the stack does not speak IPv6 yet");
         assert_eq!(why("mtu=1500,ipv4"), "ipv4 is not name=value");
         assert_eq!(why("sack=perhaps"), "sack=perhaps is neither on nor off");
         assert_eq!(why("colour=blue"), "colour=blue is no setting");
-        for wrong in ["", "0.0.0.0", "10.0.0.1/33", "10.0.0.1/", "10.0.0"] {
-            assert!(why(&format!("local={wrong}")).ends_with("no address such as 192.168.0.1/16"), "{wrong}");
+        for wrong in ["", "0.0.0.0", "::", "fd3d::1/129", "10.0.0.1/33", "10.0.0.1/", "10.0.0"] {
+            assert!(why(&format!("local={wrong}")).ends_with("no address such as 192.168.0.1/16 or fd3d::1/48"), "{wrong}");
         }
     }
 }

@@ -1,15 +1,17 @@
 //! What C hands over, and what it wants back: errors, buffers, addresses.
 
 use std::ffi::c_int;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::{ptr, slice};
 
 use coracle_script::sockets::Errno;
-use coracle_script::sockets::constants::AF_INET;
+use coracle_script::sockets::constants::{AF_INET, AF_INET6};
 use libc::{iovec, sockaddr, socklen_t, ssize_t};
 
 /// The length of a `struct sockaddr_in`.
 const ADDRESS_LEN: usize = 16;
+/// The same of a `struct sockaddr_in6`.
+const ADDRESS_V6_LEN: usize = 28;
 /// Linux's `UIO_MAXIOV`.
 const MOST_PIECES: usize = 1_024;
 
@@ -112,7 +114,7 @@ pub(crate) unsafe fn scatter(pieces: &[iovec], mut data: &[u8]) {
     }
 }
 
-/// The address in a `struct sockaddr_in`.
+/// The address in a `struct sockaddr_in` or `sockaddr_in6`.
 ///
 /// # Safety
 ///
@@ -121,16 +123,25 @@ pub(crate) unsafe fn address(address: *const sockaddr, len: socklen_t) -> Result
     // SAFETY: the caller's word.
     let bytes = unsafe { bytes(address.cast(), len as usize) }?;
     let (family, rest) = bytes.split_first_chunk().ok_or(Errno::EINVAL)?;
-    if c_int::from(u16::from_ne_bytes(*family)) != AF_INET {
-        return Err(Errno::EAFNOSUPPORT);
+    let (port, rest) = rest.split_first_chunk().ok_or(Errno::EINVAL)?;
+    let port = u16::from_be_bytes(*port);
+    match c_int::from(u16::from_ne_bytes(*family)) {
+        AF_INET if bytes.len() >= ADDRESS_LEN => {
+            let ip: [u8; 4] = *rest.first_chunk().ok_or(Errno::EINVAL)?;
+            Ok(SocketAddr::new(Ipv4Addr::from(ip).into(), port))
+        }
+        // Behind the port come the flow information, the address and its scope, which old programs leave out.
+        AF_INET6 if bytes.len() >= ADDRESS_V6_LEN - 4 => {
+            let (ip, scope) = rest[4..].split_first_chunk::<16>().ok_or(Errno::EINVAL)?;
+            let scope = scope.first_chunk().map_or(0, |scope| u32::from_ne_bytes(*scope));
+            Ok(SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from(*ip), port, 0, scope)))
+        }
+        AF_INET | AF_INET6 => Err(Errno::EINVAL),
+        _ => Err(Errno::EAFNOSUPPORT),
     }
-    let whole = bytes.len() >= ADDRESS_LEN;
-    let (port, rest) = rest.split_first_chunk().filter(|_| whole).ok_or(Errno::EINVAL)?;
-    let ip: [u8; 4] = *rest.first_chunk().ok_or(Errno::EINVAL)?;
-    Ok(SocketAddr::new(Ipv4Addr::from(ip).into(), u16::from_be_bytes(*port)))
 }
 
-/// Writes an address as a `struct sockaddr_in`, as much of it as there is room for, and the length of all of it.
+/// Writes an address as a `struct sockaddr_in` or `sockaddr_in6`, as much of it as there is room for, and the length of all of it.
 ///
 /// # Safety
 ///
@@ -143,12 +154,22 @@ pub(crate) unsafe fn put_address(
     if into.is_null() {
         return Ok(());
     }
-    let mut bytes = Vec::with_capacity(ADDRESS_LEN);
-    if let Some(SocketAddr::V4(from)) = from {
-        bytes.extend((AF_INET as u16).to_ne_bytes());
-        bytes.extend(from.port().to_be_bytes());
-        bytes.extend(from.ip().octets());
-        bytes.resize(ADDRESS_LEN, 0);
+    let mut bytes = Vec::with_capacity(ADDRESS_V6_LEN);
+    match from {
+        None => {}
+        Some(SocketAddr::V4(from)) => {
+            bytes.extend((AF_INET as u16).to_ne_bytes());
+            bytes.extend(from.port().to_be_bytes());
+            bytes.extend(from.ip().octets());
+            bytes.resize(ADDRESS_LEN, 0);
+        }
+        Some(SocketAddr::V6(from)) => {
+            bytes.extend((AF_INET6 as u16).to_ne_bytes());
+            bytes.extend(from.port().to_be_bytes());
+            bytes.extend(from.flowinfo().to_ne_bytes());
+            bytes.extend(from.ip().octets());
+            bytes.extend(from.scope_id().to_ne_bytes());
+        }
     }
     // SAFETY: the caller's word.
     let room = unsafe { len.as_mut() }.ok_or(Errno::EFAULT)?;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::settings::Version;
 use super::values::{self, Unknown, address, int, length, option_bytes, vector_length};
 use super::{Failure, Runner};
 use crate::language::ast::{Call, Expression};
@@ -64,7 +65,7 @@ impl Runner {
         match call.name.as_str() {
             "socket" => self.socket(&arguments),
             "bind" => {
-                let default = SocketAddr::new(self.settings.sockets.address.into(), self.settings.bind_port);
+                let default = SocketAddr::new(self.settings.local(), self.settings.bind_port);
                 let local = address(arguments.at(1)?, default)?;
                 let result = self.sockets.bind(fd()?, local);
                 if let Ok(local) = result.and_then(|()| self.sockets.local(fd().unwrap_or(-1))) {
@@ -99,7 +100,7 @@ impl Runner {
             "accept" => Operation::accept(fd()?, 0),
             "accept4" => Operation::accept(fd()?, arguments.int(3)?),
             "connect" => {
-                let default = SocketAddr::new(self.settings.remote.into(), self.settings.connect_port);
+                let default = SocketAddr::new(self.settings.remote(), self.settings.connect_port);
                 Operation::connect(fd()?, address(arguments.at(1)?, default)?)
             }
             "read" => Operation::receive(fd()?, length(arguments.at(2)?)?, 0),
@@ -141,12 +142,10 @@ impl Runner {
 
     fn socket(&mut self, arguments: &Arguments<'_>) -> Result<Started, Trouble> {
         let domain = match arguments.at(0)? {
-            Expression::Ellipsis => AF_INET,
+            Expression::Ellipsis if self.settings.version == Version::V4 => AF_INET,
+            Expression::Ellipsis => AF_INET6,
             domain => int(domain)?,
         };
-        if domain == AF_INET6 {
-            return Err(Trouble::Unsupported("the stack does not speak IPv6".into()));
-        }
         let fd = self.sockets.socket(domain, arguments.int(1)?, arguments.int(2)?);
         self.connections.new_socket();
         Ok(Started::value(fd))
@@ -154,7 +153,7 @@ impl Runner {
 
     /// The peer of the current conversation, or whom `connect` would reach.
     fn peer(&self) -> SocketAddr {
-        let default = SocketAddr::new(self.settings.remote.into(), self.settings.connect_port);
+        let default = SocketAddr::new(self.settings.remote(), self.settings.connect_port);
         self.connections.current().map_or(default, |current| current.ends.destination)
     }
 

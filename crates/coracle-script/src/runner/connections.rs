@@ -90,10 +90,10 @@ impl Connections {
         let found = self.position(packet.connection, protocol);
         let at = found.filter(|&at| !(opens && self.all[at].over)).unwrap_or_else(|| {
             let local = self.local_port.unwrap_or(settings.bind_port);
-            let address = settings.destination.unwrap_or(settings.sockets.address);
+            let address = settings.destination.unwrap_or_else(|| settings.local());
             let ends = Ends {
-                source: SocketAddr::new(address.into(), local),
-                destination: SocketAddr::new(settings.remote.into(), PEER_PORT + self.made),
+                source: SocketAddr::new(address, local),
+                destination: SocketAddr::new(settings.remote(), PEER_PORT + self.made),
             };
             self.add(Connection::new(packet.connection, protocol, ends, settings.remote_isn))
         });

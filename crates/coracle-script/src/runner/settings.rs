@@ -1,22 +1,34 @@
 //! What the head of a script chooses: the stack, the addresses, how exact times must be.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use coracle::{SynCookies, TcpConfig};
 
-use super::{Failure, Outcome};
+use super::Failure;
 use crate::language::ast::{Script, Setting};
 use crate::sockets::{SocketsConfig, congestion, settings};
+
+/// packetdrill's `--ip_version`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    V4,
+    V6,
+    /// Sockets of IPv6, packets of IPv4.
+    Mapped,
+}
 
 /// What a script runs with; the defaults are packetdrill's.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) sockets: SocketsConfig,
-    pub(super) remote: Ipv4Addr,
+    /// Which packets there are, and which sockets.
+    pub(super) version: Version,
+    /// The peer's address, if not packetdrill's.
+    remote: Option<IpAddr>,
     /// Where the peer's packets go, if not to the stack's address.
-    pub(super) destination: Option<Ipv4Addr>,
+    pub(super) destination: Option<IpAddr>,
     /// The port of `bind(fd, ..., ...)`.
     pub(super) bind_port: u16,
     /// The port of `connect(fd, ..., ...)`.
@@ -39,7 +51,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             sockets: SocketsConfig::default(),
-            remote: Ipv4Addr::new(192, 0, 2, 1),
+            version: Version::V4,
+            remote: None,
             destination: None,
             bind_port: 8_080,
             connect_port: 8_080,
@@ -94,34 +107,49 @@ impl Settings {
     fn option(&mut self, option: &Setting) -> Result<bool, Failure> {
         match option.name.as_str() {
             "tolerance_usecs" => self.tolerance = parsed(option)?,
-            "local_ip" => self.sockets.address = Self::address(option)?,
+            "local_ip" => match Self::address(option)? {
+                IpAddr::V4(address) => self.sockets.address = address,
+                IpAddr::V6(address) => self.sockets.address_v6 = address,
+            },
             "remote_ip" => {
                 let plain = option.value.split('/').next().unwrap_or_default().to_owned();
-                self.remote = Self::address(&Setting { value: plain, ..option.clone() })?;
+                self.remote = Some(Self::address(&Setting { value: plain, ..option.clone() })?);
             }
             "bind_port" => self.bind_port = parsed(option)?,
             "connect_port" => self.connect_port = parsed(option)?,
             "mtu" => self.sockets.mtu = parsed(option)?,
             "tcp_ts_tick_usecs" => self.exact_timestamps = parsed::<u64>(option)? != 0,
-            "ip_version" if option.value != "ipv4" => return Err(Self::no_ipv6(option.line)),
+            "ip_version" => {
+                self.version = match option.value.as_str() {
+                    "ipv4" => Version::V4,
+                    "ipv6" => Version::V6,
+                    "ipv4-mapped-ipv6" => Version::Mapped,
+                    _ => return Err(wrong(option, "neither ipv4, ipv6 nor ipv4-mapped-ipv6")),
+                };
+            }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    fn address(setting: &Setting) -> Result<Ipv4Addr, Failure> {
-        match parsed(setting)? {
-            IpAddr::V4(address) => Ok(address),
-            IpAddr::V6(_) => Err(Self::no_ipv6(setting.line)),
+    fn address(setting: &Setting) -> Result<IpAddr, Failure> {
+        parsed(setting)
+    }
+
+    /// The stack's address.
+    pub(super) fn local(&self) -> IpAddr {
+        match self.version {
+            Version::V4 | Version::Mapped => self.sockets.address.into(),
+            Version::V6 => self.sockets.address_v6.into(),
         }
     }
 
-    /// What is said of everything that needs IPv6.
-    pub(super) fn no_ipv6(line: u32) -> Failure {
-        Failure {
-            outcome: Outcome::Unsupported,
-            ..Failure::new(line, "the stack does not speak IPv6".into())
-        }
+    /// The peer's address.
+    pub(super) fn remote(&self) -> IpAddr {
+        self.remote.unwrap_or(match self.version {
+            Version::V4 | Version::Mapped => Ipv4Addr::new(192, 0, 2, 1).into(),
+            Version::V6 => Ipv6Addr::new(0xfd3d, 0xfa7b, 0xd17d, 0, 0, 0, 0, 1).into(),
+        })
     }
 
     /// A setting of our own.

@@ -52,13 +52,14 @@ pub(super) fn address(expression: &Expression, default: SocketAddr) -> Result<So
     if *expression == Expression::Ellipsis {
         return Ok(default);
     }
-    let port = match field(expression, "sin_port") {
+    let either = |v4, v6| field(expression, v4).or_else(|| field(expression, v6));
+    let port = match either("sin_port", "sin6_port") {
         None | Some(Expression::Ellipsis) => default.port(),
         Some(port) => u16::try_from(integer(port)?).map_err(|_| "a port above 65535")?,
     };
-    let host = match field(expression, "sin_addr") {
+    let host = match either("sin_addr", "sin6_addr") {
         None | Some(Expression::Ellipsis) => default.ip(),
-        Some(Expression::Apply(name, arguments)) if name == "inet_addr" => match arguments.first() {
+        Some(Expression::Apply(name, arguments)) if matches!(name.as_str(), "inet_addr" | "inet_pton") => match arguments.last() {
             Some(Expression::Text(text)) => text.parse().map_err(|_| format!("`{text}` is no address"))?,
             _ => return Err("expected an address as text".into()),
         },

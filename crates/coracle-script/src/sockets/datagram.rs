@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use coracle::{Stack, UdpHandle};
 
+use super::family::{Family, only_v6};
 use super::constants::{MSG_PEEK, MSG_TRUNC, POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use super::endpoint::Endpoint;
 use super::{BUFFER, Completion, Errno, count};
@@ -27,12 +28,18 @@ impl Datagram {
         Ok(Self { handle, endpoint, lite })
     }
 
-    pub(super) fn bind(&self, stack: &mut Stack<Endpoint>, local: SocketAddr) -> Result<(), Errno> {
+    pub(super) fn bind(&self, stack: &mut Stack<Endpoint>, local: SocketAddr,
+        family: Family,
+    ) -> Result<(), Errno> {
         let mut udp = stack.udp(self.handle)?;
         if udp.local()?.port() != 0 {
             return Err(Errno::EINVAL);
         }
-        udp.bind(local).map_err(|error| match error {
+        match family {
+            Family::V6 { only: true } => udp.bind_v6_only(only_v6(local)?),
+            _ => udp.bind(local),
+        }
+        .map_err(|error| match error {
             coracle::Error::Value => Errno::EADDRNOTAVAIL,
             error => error.into(),
         })

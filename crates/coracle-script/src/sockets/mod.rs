@@ -23,6 +23,7 @@ mod cork;
 mod datagram;
 mod endpoint;
 mod errno;
+mod family;
 mod info;
 mod operation;
 mod options;
@@ -37,11 +38,11 @@ pub use operation::{Completion, Operation, PollEntry};
 pub use settings::WrongSetting;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use constants::{
-    AF_INET, F_GETFL, F_SETFL, FIONBIO, FIONREAD, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, O_NONBLOCK,
+    AF_INET, AF_INET6, F_GETFL, F_SETFL, FIONBIO, FIONREAD, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, O_NONBLOCK,
     O_RDWR, SIOCOUTQ, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM,
 };
 use coracle::{
@@ -50,6 +51,7 @@ use coracle::{
 };
 use datagram::Datagram;
 use endpoint::Endpoint;
+use family::Family;
 use stream::Stream;
 pub(crate) use stream_options::congestion;
 
@@ -65,10 +67,14 @@ const BUFFER: usize = 212_992;
 /// How the stack under the sockets is made.
 #[derive(Clone, Debug)]
 pub struct SocketsConfig {
-    /// The address of the one interface.
+    /// The IPv4 address of the one interface.
     pub address: Ipv4Addr,
     /// The length of its network's prefix.
     pub prefix: u8,
+    /// The IPv6 address of the interface.
+    pub address_v6: Ipv6Addr,
+    /// The length of its prefix.
+    pub prefix_v6: u8,
     /// Its MTU in bytes.
     pub mtu: u16,
     /// How the stack behaves.
@@ -79,12 +85,14 @@ pub struct SocketsConfig {
     pub memory: MemoryLimits,
 }
 
-/// What packetdrill gives its interface: 192.168.0.1/16 and an MTU of 1,500.
+/// What packetdrill gives its interface: 192.168.0.1/16, fd3d:a0b:17d6::1/48, and an MTU of 1,500.
 impl Default for SocketsConfig {
     fn default() -> Self {
         Self {
             address: Ipv4Addr::new(192, 168, 0, 1),
             prefix: 16,
+            address_v6: Ipv6Addr::new(0xfd3d, 0x0a0b, 0x17d6, 0, 0, 0, 0, 1),
+            prefix_v6: 48,
             mtu: 1_500,
             config: Config::new([7; 16]),
             limits: Limits { udp: 64, neighbours: 8, groups: 8, ..Limits::HOST },
@@ -121,6 +129,7 @@ pub struct Sockets {
 /// What a descriptor names, and what was set on it.
 struct Descriptor {
     kind: Kind,
+    family: Family,
     nonblocking: bool,
     receive_timeout: Option<Duration>,
     send_timeout: Option<Duration>,
@@ -147,14 +156,11 @@ impl Sockets {
         let ipv4 = Ipv4Settings::new(config.address, config.prefix);
         let netif = stack.netif_add(&NetifConfig::ip().ipv4(ipv4).mtu(config.mtu))?;
         stack.netif(netif)?.set_up(true)?;
-        let everything = Ipv4Addr::UNSPECIFIED;
-        stack.route_add(Route {
-            prefix: everything.into(),
-            prefix_len: 0,
-            netif,
-            gateway: None,
-            metric: 0,
-        })?;
+        stack.netif(netif)?.ipv6_add(config.address_v6, config.prefix_v6)?;
+        let everything = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        for prefix in everything {
+            stack.route_add(Route { prefix, prefix_len: 0, netif, gateway: None, metric: 0 })?;
+        }
         let now = Instant::from_secs(1_000);
         let mut sockets =
             Self { stack, netif, now, sent: VecDeque::new(), descriptors: BTreeMap::new(), settings };
@@ -240,7 +246,13 @@ impl Sockets {
     }
 
     /// Gives out the lowest descriptor that is free.
-    fn install(&mut self, kind: Kind, nonblocking: bool, settings: options::Kept) -> Result<i32, Errno> {
+    fn install(
+        &mut self,
+        kind: Kind,
+        family: Family,
+        nonblocking: bool,
+        settings: options::Kept,
+    ) -> Result<i32, Errno> {
         if self.descriptors.len() >= MOST {
             return Err(Errno::EMFILE);
         }
@@ -248,7 +260,7 @@ impl Sockets {
             self.descriptors.keys().zip(FIRST..).take_while(|&(&fd, position)| fd == position).count();
         let fd = FIRST + count(taken);
         let descriptor =
-            Descriptor { kind, nonblocking, receive_timeout: None, send_timeout: None, settings };
+            Descriptor { kind, family, nonblocking, receive_timeout: None, send_timeout: None, settings };
         self.descriptors.insert(fd, descriptor);
         Ok(fd)
     }
@@ -259,9 +271,11 @@ impl Sockets {
     ///
     /// `EAFNOSUPPORT`, `EPROTONOSUPPORT`, `ESOCKTNOSUPPORT` for what the stack does not speak; `ENOBUFS`; `EMFILE`.
     pub fn socket(&mut self, domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
-        if domain != AF_INET {
-            return Err(Errno::EAFNOSUPPORT);
-        }
+        let family = match domain {
+            AF_INET => Family::V4,
+            AF_INET6 => Family::V6 { only: false },
+            _ => return Err(Errno::EAFNOSUPPORT),
+        };
         let nonblocking = kind & SOCK_NONBLOCK != 0;
         let made = match (kind & !(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol) {
             (SOCK_DGRAM, 0 | IPPROTO_UDP) => Kind::Datagram(Datagram::new(&mut self.stack, false)?),
@@ -270,7 +284,7 @@ impl Sockets {
             (SOCK_DGRAM | SOCK_STREAM, _) => return Err(Errno::EPROTONOSUPPORT),
             _ => return Err(Errno::ESOCKTNOSUPPORT),
         };
-        self.install(made, nonblocking, self.settings.clone())
+        self.install(made, family, nonblocking, self.settings.clone())
     }
 
     /// `bind(2)`.
@@ -279,9 +293,11 @@ impl Sockets {
     ///
     /// `EADDRINUSE`, `EADDRNOTAVAIL` for an address that is not ours, `EINVAL` when it is bound already, `EBADF`.
     pub fn bind(&mut self, fd: i32, local: SocketAddr) -> Result<(), Errno> {
+        let family = self.descriptor(fd)?.family;
+        let local = family.inward(local)?;
         match self.kind(fd)? {
-            Kind::Datagram(socket) => socket.bind(&mut self.stack, local),
-            Kind::Stream(socket) => socket.bind(&mut self.stack, local),
+            Kind::Datagram(socket) => socket.bind(&mut self.stack, local, family),
+            Kind::Stream(socket) => socket.bind(&mut self.stack, local, family),
         }
     }
 
@@ -294,7 +310,8 @@ impl Sockets {
         match self.kind(fd)? {
             Kind::Datagram(_) => Err(Errno::EOPNOTSUPP),
             Kind::Stream(mut socket) => {
-                socket.listen(&mut self.stack, backlog)?;
+                let family = self.descriptor(fd)?.family;
+                socket.listen(&mut self.stack, backlog, family)?;
                 self.descriptor_mut(fd)?.kind = Kind::Stream(socket);
                 Ok(())
             }
@@ -339,10 +356,11 @@ impl Sockets {
     ///
     /// `EBADF`.
     pub fn local(&mut self, fd: i32) -> Result<SocketAddr, Errno> {
-        match self.kind(fd)? {
+        let local = match self.kind(fd)? {
             Kind::Datagram(socket) => socket.local(&mut self.stack),
             Kind::Stream(socket) => socket.local(&mut self.stack),
-        }
+        };
+        Ok(self.descriptor(fd)?.family.outward(local?))
     }
 
     /// `fcntl(2)`: `F_GETFL` and `F_SETFL`.

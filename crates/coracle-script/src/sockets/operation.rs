@@ -148,13 +148,15 @@ impl Sockets {
     fn try_accept(&mut self, fd: i32, flags: i32) -> Result<Completion, Errno> {
         let Kind::Stream(socket) = self.kind(fd)? else { return Err(Errno::EOPNOTSUPP) };
         let (connection, peer) = socket.accept(&mut self.stack)?;
-        let settings = self.descriptor(fd)?.settings.clone();
+        let listener = self.descriptor(fd)?;
+        let (settings, family) = (listener.settings.clone(), listener.family);
         self.inherit(&connection, &settings)?;
-        let value = self.install(Kind::Stream(connection), flags & SOCK_NONBLOCK != 0, settings)?;
-        Ok(Completion { value, from: Some(peer), ..Completion::default() })
+        let value = self.install(Kind::Stream(connection), family, flags & SOCK_NONBLOCK != 0, settings)?;
+        Ok(Completion { value, from: Some(family.outward(peer)), ..Completion::default() })
     }
 
     fn try_connect(&mut self, fd: i32, to: SocketAddr, begun: &mut bool) -> Result<Completion, Errno> {
+        let to = self.descriptor(fd)?.family.inward(to)?;
         match self.kind(fd)? {
             Kind::Datagram(socket) => socket.connect(&mut self.stack, to)?,
             Kind::Stream(socket) if *begun => socket.connect_outcome()?,
@@ -178,10 +180,12 @@ impl Sockets {
         if flags & MSG_ERRQUEUE != 0 {
             return self.kind(fd).and(Err(Errno::EAGAIN));
         }
-        match self.kind(fd)? {
-            Kind::Datagram(socket) => socket.receive(len, flags),
-            Kind::Stream(socket) => socket.receive(&mut self.stack, len, flags),
-        }
+        let family = self.descriptor(fd)?.family;
+        let received = match self.kind(fd)? {
+            Kind::Datagram(socket) => socket.receive(len, flags)?,
+            Kind::Stream(socket) => socket.receive(&mut self.stack, len, flags)?,
+        };
+        Ok(Completion { from: received.from.map(|from| family.outward(from)), ..received })
     }
 
     fn try_send(
@@ -196,7 +200,10 @@ impl Sockets {
         let settings = descriptor.settings.clone();
         let waits = flags & MSG_DONTWAIT == 0 && !descriptor.nonblocking;
         let socket = match descriptor.kind.clone() {
-            Kind::Datagram(socket) => return socket.send(&mut self.stack, data, to),
+            Kind::Datagram(socket) => {
+                let to = to.map(|to| descriptor.family.inward(to)).transpose()?;
+                return socket.send(&mut self.stack, data, to);
+            }
             Kind::Stream(socket) => socket,
         };
         while *done < data.len() || data.is_empty() {

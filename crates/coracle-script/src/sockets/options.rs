@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use coracle::Config;
 
+use super::family::Family;
 use super::constants::{
-    AF_INET, IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_TOS, IP_TTL, IPPROTO_UDP, IPPROTO_UDPLITE,
+    AF_INET, AF_INET6, IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_TOS, IP_TTL, IPPROTO_UDP, IPPROTO_UDPLITE,
     SO_ACCEPTCONN, SO_BROADCAST, SO_DOMAIN, SO_ERROR, SO_NO_CHECK, SO_PROTOCOL, SO_RCVBUF, SO_RCVTIMEO,
-    SO_REUSEADDR, SO_SNDBUF, SO_SNDTIMEO, SO_TYPE, SOCK_DGRAM, SOL_IP, SOL_SOCKET,
+    SO_REUSEADDR, SO_SNDBUF, SO_SNDTIMEO, SO_TYPE, SOCK_DGRAM, SOL_IP, SOL_IPV6, SOL_SOCKET, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY,
 };
 use super::stream_options::congestion_name;
 use super::{Errno, Kind, Sockets, count};
@@ -74,6 +75,15 @@ impl Kept {
     }
 }
 
+/// Options of IPv6 that the stack has under one name with those of IPv4.
+fn of_either_family(level: i32, name: i32) -> (i32, i32) {
+    match (level, name) {
+        (SOL_IPV6, IPV6_UNICAST_HOPS) => (SOL_IP, IP_TTL),
+        (SOL_IPV6, IPV6_TCLASS) => (SOL_IP, IP_TOS),
+        other => other,
+    }
+}
+
 /// The integer that most options are.
 pub(super) fn integer(value: &[u8]) -> Result<i32, Errno> {
     let bytes = value.first_chunk().ok_or(Errno::EINVAL)?;
@@ -106,10 +116,13 @@ impl Sockets {
         let kind = self.kind(fd)?;
         let descriptor = self.descriptor(fd)?;
         let kept = &descriptor.settings;
+        let (level, name) = of_either_family(level, name);
         let value = match (level, name) {
             (SOL_SOCKET, SO_RCVTIMEO) => return Ok(time_bytes(descriptor.receive_timeout)),
             (SOL_SOCKET, SO_SNDTIMEO) => return Ok(time_bytes(descriptor.send_timeout)),
-            (SOL_SOCKET, SO_DOMAIN) => AF_INET,
+            (SOL_SOCKET, SO_DOMAIN) if descriptor.family == Family::V4 => AF_INET,
+            (SOL_SOCKET, SO_DOMAIN) => AF_INET6,
+            (SOL_IPV6, IPV6_V6ONLY) => (descriptor.family == Family::V6 { only: true }).into(),
             (SOL_SOCKET, SO_REUSEADDR) => kept.reuse_address.into(),
             (SOL_SOCKET, SO_RCVBUF) => kept.receive_buffer,
             (SOL_SOCKET, SO_SNDBUF) => kept.send_buffer,
@@ -147,7 +160,11 @@ impl Sockets {
     pub fn set_option(&mut self, fd: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
         let kind = self.kind(fd)?;
         let descriptor = self.descriptor_mut(fd)?;
+        let (level, name) = of_either_family(level, name);
         match (level, name) {
+            (SOL_IPV6, IPV6_V6ONLY) if descriptor.family != Family::V4 => {
+                descriptor.family = Family::V6 { only: integer(value)? != 0 };
+            }
             (SOL_SOCKET, SO_RCVTIMEO) => descriptor.receive_timeout = time(value)?,
             (SOL_SOCKET, SO_SNDTIMEO) => descriptor.send_timeout = time(value)?,
             (SOL_SOCKET, SO_TYPE | SO_PROTOCOL | SO_DOMAIN | SO_ERROR | SO_ACCEPTCONN) => {

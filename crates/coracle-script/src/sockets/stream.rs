@@ -1,9 +1,10 @@
 //! TCP sockets: connections and listeners.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use coracle::{Error, Stack, Tcp, TcpHandle, TcpListenerHandle};
 
+use super::family::{Family, only_v6};
 use super::constants::{
     MSG_OOB, MSG_PEEK, MSG_WAITALL, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM,
     POLLWRNORM, SHUT_RD, SHUT_WR,
@@ -48,12 +49,16 @@ impl Stream {
         }
     }
 
-    pub(super) fn bind(&self, stack: &mut Stack<Endpoint>, local: SocketAddr) -> Done {
+    pub(super) fn bind(&self, stack: &mut Stack<Endpoint>, local: SocketAddr, family: Family) -> Done {
         let mut tcp = self.tcp(stack).ok_or(Errno::EINVAL)?;
         if tcp.local()?.port() != 0 {
             return Err(Errno::EINVAL);
         }
-        tcp.bind(local).map_err(|error| match error {
+        match family {
+            Family::V6 { only: true } => tcp.bind_v6_only(only_v6(local)?),
+            _ => tcp.bind(local),
+        }
+        .map_err(|error| match error {
             Error::Value => Errno::EADDRNOTAVAIL,
             Error::IsConnected => Errno::EINVAL,
             error => error.into(),
@@ -61,13 +66,13 @@ impl Stream {
     }
 
     /// Makes it a listener, or changes the backlog of one.
-    pub(super) fn listen(&mut self, stack: &mut Stack<Endpoint>, backlog: i32) -> Done {
+    pub(super) fn listen(&mut self, stack: &mut Stack<Endpoint>, backlog: i32, family: Family) -> Done {
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
         match self.role {
             Role::Connection(handle) => {
                 let mut tcp = stack.tcp(handle).map_err(|_| Errno::EINVAL)?;
                 if tcp.local()?.port() == 0 {
-                    tcp.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))?;
+                    tcp.bind(family.any())?;
                 }
                 let listening = tcp.listen(backlog).map_err(|error| match error {
                     Error::IsConnected => Errno::EINVAL,
