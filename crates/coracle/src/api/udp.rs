@@ -120,6 +120,17 @@ impl<'a, H> Udp<'a, H> {
         self.stack.udp_handlers.get_mut(self.handle.0.index as usize)?.here()
     }
 
+    /// Calls a function with the handler and the control block, as a callback has them; `None` when the handler is
+    /// running.
+    pub fn with_handler<R>(&mut self, call: impl FnOnce(&mut H, &mut Udp<'_, H>) -> R) -> Option<R> {
+        self.stack.engine.udp.slots.get(self.handle.0)?;
+        let place = self.handle.0.index as usize;
+        let mut handler = self.stack.udp_handlers.get_mut(place)?.start()?;
+        let result = call(&mut handler, self);
+        self.stack.udp_handlers[place].finish(handler);
+        Some(result)
+    }
+
     /// The packet that is being delivered. lwIP: `ip_current_*`.
     pub fn packet(&self) -> Option<PacketInfo> {
         self.stack.engine.current.as_ref().map(Received::info)
