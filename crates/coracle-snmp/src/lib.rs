@@ -10,6 +10,7 @@ extern crate std;
 
 pub mod agent;
 pub mod ber;
+mod glue;
 mod message;
 pub mod mib;
 mod oid;
@@ -20,6 +21,7 @@ pub mod v3;
 mod value;
 
 pub use agent::{Agent, Setup, State};
+pub use glue::{AGENT_PORT, SnmpAgent, TRAP_PORT};
 pub use message::{CommunityMessage, Message, Version};
 pub use oid::{Arcs, MAX_ARCS, Oid, OidError, OidRef};
 pub use pdu::{Binding, BindingIter, Bindings, ErrorStatus, GenericTrap, Pdu, PduKind, TRAP_V1, TrapV1};

@@ -1,12 +1,13 @@
 //! net-snmp's commands against the agent, over the loopback interface.
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use coracle::{Arena, Config, Ipv4Settings, Limits, MacAddr, Memory, MemoryLimits, NetifConfig, Stack};
 use coracle_snmp::agent::{Community, Engine, READ, Storage, WRITE};
 use coracle_snmp::mib::Tree;
 use coracle_snmp::v3::{AuthProtocol, EngineId, PrivProtocol, User};
@@ -93,6 +94,25 @@ impl Drop for Running {
     }
 }
 
+/// Gives a stack something to tell of.
+fn set_up(stack: &mut Stack<()>) {
+    let ipv4 = Ipv4Settings::new(Ipv4Addr::new(192, 0, 2, 2), 24).with_gateway(Ipv4Addr::new(192, 0, 2, 1));
+    let config = NetifConfig::ethernet(MacAddr::new(2, 0, 0, 0, 0, 2)).ipv4(ipv4);
+    let netif = stack.netif_add(&config).unwrap();
+    stack.netif(netif).unwrap().set_up(true).unwrap();
+    stack.netif(netif).unwrap().ipv6_add("2001:db8::2".parse().unwrap(), 64).unwrap();
+    let neighbour = Ipv4Addr::new(192, 0, 2, 1);
+    stack.netif(netif).unwrap().set_neighbour(neighbour.into(), MacAddr::new(2, 0, 0, 0, 0, 1)).unwrap();
+    stack.netif_add(&NetifConfig::loopback()).unwrap();
+    let udp = stack.udp_new(()).unwrap();
+    stack.udp(udp).unwrap().bind("0.0.0.0:161".parse().unwrap()).unwrap();
+    for local in ["0.0.0.0:80", "[2001:db8::2]:443"] {
+        stack.tcp_listen(local.parse().unwrap(), 4, ()).unwrap();
+    }
+    let tcp = stack.tcp_new(()).unwrap();
+    stack.tcp(tcp).unwrap().connect("192.0.2.1:9".parse().unwrap()).unwrap();
+}
+
 fn serve(socket: &UdpSocket, stop: &AtomicBool) {
     let id = EngineId::of_station(8072, [2, 0, 0, 0, 0, 1]);
     let mut names = vec![];
@@ -112,6 +132,11 @@ fn serve(socket: &UdpSocket, stop: &AtomicBool) {
             users.push(user);
         }
     }
+    let mut arena = Arena::heap();
+    let memory = Memory::new(&mut arena, MemoryLimits::default()).unwrap();
+    let config = Config::new([7; 16]);
+    let mut stack = Stack::<()>::new(&mut arena, Limits::default(), memory, config).unwrap();
+    set_up(&mut stack);
     let communities = [Community::new("public", READ), Community::new("secret", WRITE)];
     let parts = standard::ALL;
     let mut setup = Setup::new(Tree::new(parts).unwrap()).communities(&communities);
@@ -122,8 +147,8 @@ fn serve(socket: &UdpSocket, stop: &AtomicBool) {
     let (mut request, mut reply) = ([0; 2000], [0; 1472]);
     while !stop.load(Ordering::Relaxed) {
         let Ok((len, from)) = socket.recv_from(&mut request) else { continue };
-        let now = coracle::Instant::from_micros(start.elapsed().as_micros() as u64);
-        if let Some(answer) = agent.handle(&mut request[..len], from, now, &mut reply) {
+        stack.poll(coracle::Instant::from_micros(start.elapsed().as_micros() as u64));
+        if let Some(answer) = agent.handle(&mut request[..len], from, stack.inspect(), &mut reply) {
             socket.send_to(answer, from).unwrap();
         }
     }
@@ -193,4 +218,40 @@ fn wrong_users_are_told_why() {
     assert!(other.contains("Bad context"), "{other}");
     // The wrong engine time is corrected by a report.
     assert!(output("-u nobody -l noAuthNoPriv -Z 1,1").contains("authorizationError"));
+}
+
+/// The tables as net-snmp prints them, by the standard's own definitions where it brings them.
+#[test]
+fn tables_of_a_stack() {
+    let agent = Running::start();
+    let (ok, walk) = agent.run("snmpbulkwalk", "-v2c -c public -Cr50", ".1");
+    assert!(ok, "{walk}");
+    for line in [
+        ".1.3.6.1.2.1.2.1.0 = INTEGER: 2",
+        ".1.3.6.1.2.1.2.2.1.2.1 = STRING: \"en0\"",
+        ".1.3.6.1.2.1.2.2.1.3.2 = INTEGER: 24",
+        ".1.3.6.1.2.1.2.2.1.6.1 = Hex-STRING: 02 00 00 00 00 02 ",
+        ".1.3.6.1.2.1.2.2.1.8.1 = INTEGER: 1",
+        ".1.3.6.1.2.1.31.1.1.1.6.1 = Counter64: 0",
+        ".1.3.6.1.2.1.4.20.1.2.192.0.2.2 = INTEGER: 1",
+        ".1.3.6.1.2.1.4.34.1.3.1.4.192.0.2.2 = INTEGER: 1",
+        ".1.3.6.1.2.1.4.34.1.3.2.16.32.1.13.184.0.0.0.0.0.0.0.0.0.0.0.2 = INTEGER: 1",
+        ".1.3.6.1.2.1.4.35.1.4.1.1.4.192.0.2.1 = Hex-STRING: 02 00 00 00 00 01 ",
+        ".1.3.6.1.2.1.4.21.1.7.0.0.0.0 = IpAddress: 192.0.2.1",
+        ".1.3.6.1.2.1.4.21.1.11.192.0.2.0 = IpAddress: 255.255.255.0",
+        ".1.3.6.1.2.1.6.13.1.1.0.0.0.0.80.0.0.0.0.0 = INTEGER: 2",
+        ".1.3.6.1.2.1.6.20.1.4.2.16.32.1.13.184.0.0.0.0.0.0.0.0.0.0.0.2.443 = Gauge32: 0",
+        ".1.3.6.1.2.1.7.5.1.2.0.0.0.0.161 = INTEGER: 161",
+        ".1.3.6.1.2.1.25.2.3.1.3.4 = STRING: \"heap\"",
+        ".1.3.6.1.4.1.8072.9999.9999.67.1.2.1.2.1 = STRING: \"link: truncated\"",
+        ".1.3.6.1.4.1.8072.9999.9999.67.1.3.2.0 = Gauge32: 2",
+        ".1.3.6.1.6.3.10.2.1.2.0 = INTEGER: 7",
+        ".1.3.6.1.6.3.15.1.2.2.1.13.11.128.0.31.136.3.2.0.0.0.0.1.3.83.72.65 = INTEGER: 1",
+        ".1.3.6.1.6.3.16.1.2.1.3.2.4.99.48.48.49 = STRING: \"read\"",
+        ".1.3.6.1.6.3.16.1.5.2.1.4.3.97.108.108.1.1 = INTEGER: 1",
+    ] {
+        assert!(walk.lines().any(|other| other == line), "{line} in\n{walk}");
+    }
+    // A connection that was asked for.
+    assert!(walk.contains(".1.3.6.1.2.1.6.19.1.7.1.4.192.0.2.2."), "{walk}");
 }

@@ -1,6 +1,7 @@
 //! The agent: it answers requests, and knows no socket.
 
 mod access;
+mod notify;
 mod operate;
 #[cfg(feature = "v3")]
 mod secure;
@@ -12,11 +13,13 @@ use core::net::SocketAddr;
 
 pub use access::{Access, Community, Family, Grant, READ, SecurityLevel, SecurityModel, WRITE};
 use access::{Principal, community};
-use coracle::Instant;
+#[cfg(feature = "v3")]
+pub use notify::RemoteUser;
+pub use notify::{Credentials, InformSlot, Outlet, Target};
 use operate::{Operation, Outcome};
 #[cfg(feature = "v3")]
 pub use secure::{Engine, Storage};
-pub use state::{Setup, State, Text, Texts};
+pub use state::{At, Setup, State, Text, Texts};
 pub use stats::{Counter, Counts};
 
 use crate::ber::{Reader, Writer};
@@ -29,8 +32,7 @@ const HEADER: usize = 48;
 /// An SNMP agent. It needs no allocator; all that it is set up with is borrowed.
 ///
 /// ```
-/// use coracle::Instant;
-/// use coracle_snmp::agent::{Community, READ};
+/// /// use coracle_snmp::agent::{Community, READ};
 /// use coracle_snmp::mib::{Column, Context, Node, Output, Scalars, Tree};
 /// use coracle_snmp::{Agent, Setup};
 ///
@@ -52,12 +54,13 @@ const HEADER: usize = 48;
 #[derive(Debug)]
 pub struct Agent<'a> {
     state: State<'a>,
+    notifier: notify::Notifier<'a>,
 }
 
 impl<'a> Agent<'a> {
     /// An agent.
     pub fn new(setup: Setup<'a>) -> Self {
-        Self { state: State::new(setup) }
+        Self { state: State::new(setup), notifier: notify::Notifier::default() }
     }
 
     /// The same agent, for users of version 3, too.
@@ -77,53 +80,60 @@ impl<'a> Agent<'a> {
     /// that there can be: 484 bytes at least, or some requests are not answered at all [RFC 3417 §3].
     ///
     /// The message is changed where it is decrypted.
-    pub fn handle<'b>(
+    pub fn handle<'b, 's>(
         &mut self,
         request: &mut [u8],
         from: SocketAddr,
-        now: Instant,
+        at: impl Into<At<'s>>,
         buffer: &'b mut [u8],
     ) -> Option<&'b [u8]> {
-        let counts = &self.state.counts;
+        let at = at.into();
         if self.state.started.get().is_none() {
-            self.state.started.set(Some(now));
+            self.state.started.set(Some(at.now));
         }
-        counts.add(Counter::InPackets);
+        self.state.counts.add(Counter::InPackets);
         let Ok(message) = Message::open(request) else {
-            counts.add(Counter::InAsnParseErrors);
+            self.state.counts.add(Counter::InAsnParseErrors);
             return None;
         };
-        let setup = &self.state.setup;
+        let (v1, v2c) = (self.state.setup.v1, self.state.setup.v2c);
         let range = match message.version {
-            0 if setup.v1 => self.with_community(Version::V1, message.body, from, now, buffer),
-            1 if setup.v2c => self.with_community(Version::V2c, message.body, from, now, buffer),
+            0 if v1 => self.with_community(Version::V1, message.body, from, at, buffer),
+            1 if v2c => self.with_community(Version::V2c, message.body, from, at, buffer),
             #[cfg(feature = "v3")]
-            3 if self.state.engine.is_some() => self.secured(request, now, buffer),
+            3 if self.state.engine.is_some() => self.secured(request, from, at, buffer),
             _ => {
-                counts.add(Counter::InBadVersions);
+                self.state.counts.add(Counter::InBadVersions);
                 None
             }
         }?;
-        counts.add(Counter::OutPackets);
+        self.state.counts.add(Counter::OutPackets);
         buffer.get(range)
     }
 
     /// A message of version 1 or 2c [3416-8].
     fn with_community(
-        &self,
+        &mut self,
         version: Version,
         body: Reader<'_>,
         from: SocketAddr,
-        now: Instant,
+        at: At<'_>,
         buffer: &mut [u8],
     ) -> Option<core::ops::Range<usize>> {
-        let state = &self.state;
         let Ok(CommunityMessage { community: name, pdu }) = CommunityMessage::read(body) else {
-            state.counts.add(Counter::InAsnParseErrors);
+            self.state.counts.add(Counter::InAsnParseErrors);
             return None;
         };
+        if pdu.kind == PduKind::Response {
+            if !self.inform_answered(from, &CommunityMessage { community: name, pdu }) {
+                self.state.counts.add(Counter::UnknownPduHandlers);
+            }
+            return None;
+        }
+        let state = &self.state;
         let Some(community) = community(state.setup.communities, name, from) else {
             state.counts.add(Counter::InBadCommunityNames);
+            state.authentication_failed.set(true);
             return None;
         };
         let allowed = match pdu.kind {
@@ -148,7 +158,7 @@ impl<'a> Agent<'a> {
         if pdu.kind == PduKind::Set && grant.write.is_none() {
             state.counts.add(Counter::InBadCommunityUses);
         }
-        let operation = Operation::new(state, grant, now, &pdu, version);
+        let operation = Operation::new(state, grant, at, &pdu, version);
         let room = HEADER + name.len();
         let answer = answer(&operation, &pdu, buffer.get_mut(room..)?)?;
         let end = room + answer.len;

@@ -1,9 +1,7 @@
 //! The operations: GET, GETNEXT, GETBULK [RFC 3416 §4.2].
 
-use coracle::Instant;
-
 use super::access::{Access, Grant};
-use super::state::State;
+use super::state::{At, State};
 use crate::ber::{Writer, tag};
 use crate::message::Version;
 use crate::mib::{Context, Found, Lookup, Output, Tree};
@@ -86,7 +84,7 @@ impl<'o> Operation<'o> {
     pub(crate) fn new(
         state: &'o State<'_>,
         grant: &'o Grant<'_>,
-        now: Instant,
+        at: At<'o>,
         pdu: &Pdu<'o>,
         version: Version,
     ) -> Self {
@@ -94,7 +92,7 @@ impl<'o> Operation<'o> {
             tree: &state.setup.tree,
             access: &state.setup.access,
             grant,
-            cx: Context { now, state, request: pdu.bindings },
+            cx: Context { now: at.now, stack: at.stack, state, request: pdu.bindings },
             v1: version == Version::V1,
         }
     }

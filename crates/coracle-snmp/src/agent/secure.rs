@@ -1,13 +1,14 @@
 //! Version 3: the user-based security model [RFC 3414 §3.2], and what is done for a user.
 
 use core::cell::Cell;
+use core::net::SocketAddr;
 use core::ops::Range;
 
 use coracle::Instant;
 
 use super::access::{Grant, Principal, SecurityModel};
 use super::operate::Operation;
-use super::{Agent, Answer, Counter, SecurityLevel, State, answer};
+use super::{Agent, Answer, At, Counter, SecurityLevel, State, answer};
 use crate::ber::{Malformed, Writer, tag};
 use crate::message::{Message, Version};
 use crate::pdu::{Binding, ErrorStatus, Pdu, PduKind};
@@ -101,17 +102,21 @@ const UNKNOWN_CONTEXT: Refusal = refusal(Counter::UnknownContexts, &[1, 3, 6, 1,
 impl Agent<'_> {
     /// A message of version 3.
     pub(super) fn secured(
-        &self,
+        &mut self,
         request: &mut [u8],
-        now: Instant,
+        from: SocketAddr,
+        at: At<'_>,
         buffer: &mut [u8],
     ) -> Option<Range<usize>> {
-        let counts = &self.state.counts;
-        let engine = self.state.engine.as_ref()?;
         let Ok((header, security)) = parse(request) else {
-            counts.add(Counter::InAsnParseErrors);
+            self.state.counts.add(Counter::InAsnParseErrors);
             return None;
         };
+        if !header.is_reportable() && self.inform_answered_v3(from, &header, &security, request, at.now) {
+            return None;
+        }
+        let counts = &self.state.counts;
+        let engine = self.state.engine.as_ref()?;
         if header.model != SecurityModel::Usm as i32 {
             counts.add(Counter::UnknownSecurityModels);
             return None;
@@ -121,7 +126,7 @@ impl Agent<'_> {
             return None;
         };
         let encrypted = level == SecurityLevel::AuthPriv;
-        let (sender, refused) = match self.authenticate(engine, &security, level, request, now) {
+        let (sender, refused) = match self.authenticate(engine, &security, level, request, at.now) {
             Ok(user) => (Some(user), None),
             Err((user, refusal)) => (user, Some(refusal)),
         };
@@ -134,7 +139,7 @@ impl Agent<'_> {
             },
             engine: engine.id.as_bytes(),
             boots: engine.boots,
-            time: self.state.engine_time(now),
+            time: self.state.engine_time(at.now),
             user: request.get(security.user.clone())?,
             keys: &Keys::default(),
             salt: engine.next_salt(),
@@ -150,10 +155,13 @@ impl Agent<'_> {
                 let keys = sender.keys.at(level)?;
                 let sealing = Sealing { keys: &keys, ..sealing };
                 let reply = buffer.get_mut(..limit)?;
-                self.serve(&Request { scoped, level, user: sender }, &sealing, now, reply)
+                self.serve(&Request { scoped, level, user: sender }, &sealing, at, reply)
             }
             (Err(refused), sender) => {
                 counts.add(refused.counter);
+                if matches!(refused.counter, Counter::WrongDigests | Counter::UnknownUserNames) {
+                    self.state.authentication_failed.set(true);
+                }
                 if !header.is_reportable() {
                     return None;
                 }
@@ -223,7 +231,7 @@ impl Agent<'_> {
         &self,
         request: &Request<'_>,
         sealing: &Sealing<'_>,
-        now: Instant,
+        at: At<'_>,
         buffer: &mut [u8],
     ) -> Option<Range<usize>> {
         let (scoped, pdu) = (&request.scoped, &request.scoped.pdu);
@@ -238,7 +246,7 @@ impl Agent<'_> {
         let limit = buffer.len().checked_sub(8)?;
         let body = buffer.get_mut(room..limit)?;
         let answer = match self.state.setup.access.grant(&principal) {
-            Some(grant) => self.operate(grant, pdu, now, body)?,
+            Some(grant) => self.operate(grant, pdu, at, body)?,
             None => refused(pdu, body)?,
         };
         let end = room + answer.len;
@@ -253,8 +261,8 @@ impl Agent<'_> {
         sealing.close(buffer, start, end)
     }
 
-    fn operate(&self, grant: &Grant<'_>, pdu: &Pdu<'_>, now: Instant, body: &mut [u8]) -> Option<Answer> {
-        answer(&Operation::new(&self.state, grant, now, pdu, Version::V3), pdu, body)
+    fn operate(&self, grant: &Grant<'_>, pdu: &Pdu<'_>, at: At<'_>, body: &mut [u8]) -> Option<Answer> {
+        answer(&Operation::new(&self.state, grant, at, pdu, Version::V3), pdu, body)
     }
 }
 

@@ -2,11 +2,32 @@
 
 use core::cell::Cell;
 
-use coracle::Instant;
+use coracle::{Inspect, Instant};
 
 use super::access::{Access, Community};
 use super::stats::Counts;
 use crate::mib::Tree;
+
+/// When a message comes, and to whom.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// The time.
+    pub now: Instant,
+    /// The stack that objects are read from, if there is one.
+    pub stack: Option<Inspect<'a>>,
+}
+
+impl From<Instant> for At<'_> {
+    fn from(now: Instant) -> Self {
+        Self { now, stack: None }
+    }
+}
+
+impl<'a> From<Inspect<'a>> for At<'a> {
+    fn from(stack: Inspect<'a>) -> Self {
+        Self { now: stack.now(), stack: Some(stack) }
+    }
+}
 
 /// Text that can be set: up to 64 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +143,12 @@ pub struct State<'a> {
     /// `snmpSetSerialNo`: a lock by agreement among managers.
     pub(crate) serial: Cell<i32>,
     pub(crate) started: Cell<Option<Instant>>,
+    /// Somebody used a wrong community or password, and nobody was told yet.
+    pub(crate) authentication_failed: Cell<bool>,
+    /// Interfaces that are to be set up and down: a bit for each.
+    pub(crate) wanted_links: Cell<(u64, u64)>,
+    /// When the first interfaces last went up or down.
+    pub(crate) link_changes: [Cell<u32>; 8],
     /// The engine of version 3.
     #[cfg(feature = "v3")]
     pub engine: Option<super::secure::Engine<'a>>,
@@ -139,6 +166,9 @@ impl<'a> State<'a> {
             authentication_traps: Cell::new(false),
             serial: Cell::new(0),
             started: Cell::new(None),
+            authentication_failed: Cell::new(false),
+            wanted_links: Cell::new((0, 0)),
+            link_changes: [const { Cell::new(0) }; 8],
             #[cfg(feature = "v3")]
             engine: None,
             setup,

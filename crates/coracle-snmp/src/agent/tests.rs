@@ -2,6 +2,7 @@ use super::*;
 use crate::ber::tag;
 use crate::mib::{Column, Context, Node, Output, Row, Rows, Scalars, Table, Tree};
 use crate::{Binding, Oid, OidRef, Value};
+use coracle::Instant;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::string::{String, ToString};

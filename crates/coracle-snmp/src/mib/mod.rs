@@ -15,7 +15,7 @@ pub use tree::{Tree, TreeError};
 use crate::agent::State;
 use crate::ber::tag;
 use crate::pdu::Bindings;
-use coracle::Instant;
+use coracle::{Inspect, Instant};
 
 /// What can be done with an object (`MAX-ACCESS` of its definition).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +128,8 @@ impl core::fmt::Debug for Node<'_> {
 pub struct Context<'a> {
     /// The time.
     pub now: Instant,
+    /// The stack, if the agent was told of one.
+    pub stack: Option<Inspect<'a>>,
     /// The agent itself: its counters and settings.
     pub state: &'a State<'a>,
     /// All that the request sets: whether a row can be made may depend on its other columns.
