@@ -35,6 +35,11 @@ pub struct Limits {
     pub tcp_ext_args: usize,
     /// IPv6 addresses of all interfaces.
     pub ipv6_addresses: usize,
+    /// What routers say about where packets go, on all interfaces: a quarter each for default routers, prefixes on the
+    /// link, routes and redirects.
+    pub learned_routes: usize,
+    /// Servers of the domain name system that routers advertise, and as many domains.
+    pub advertised_resolvers: usize,
     /// Neighbours (ARP and neighbour discovery) of all interfaces.
     pub neighbours: usize,
     /// Stations of all bridges; where it is unknown, a frame goes everywhere. lwIP: what `BRIDGEIF_INITDATA1` says.
@@ -74,6 +79,8 @@ impl Limits {
         tcp_time_wait: 0,
         tcp_ext_args: 0,
         ipv6_addresses: 0,
+        learned_routes: 0,
+        advertised_resolvers: 0,
         neighbours: 0,
         stations: 0,
         routes: 0,
@@ -100,6 +107,8 @@ impl Limits {
         tcp_time_wait: 8,
         tcp_ext_args: 0,
         ipv6_addresses: 6,
+        learned_routes: 8,
+        advertised_resolvers: 3,
         neighbours: 8,
         stations: 0,
         routes: 2,
@@ -126,6 +135,8 @@ impl Limits {
         tcp_time_wait: 4_096,
         tcp_ext_args: 0,
         ipv6_addresses: 128,
+        learned_routes: 256,
+        advertised_resolvers: 16,
         neighbours: 1_024,
         stations: 1_024,
         routes: 256,
@@ -143,6 +154,16 @@ impl Limits {
 }
 
 impl Limits {
+    /// The routes that follow from the settings of interfaces, or were learnt.
+    pub(crate) const fn derived_routes(&self) -> usize {
+        let v4 = self.netifs.saturating_mul(2);
+        if cfg!(feature = "ipv6") {
+            v4.saturating_add(self.ipv6_addresses).saturating_add(self.learned_routes)
+        } else {
+            v4
+        }
+    }
+
     /// The groups that the stack itself listens to: all nodes on each interface, and one for each IPv6 address.
     pub(crate) const fn own_groups(&self) -> usize {
         if cfg!(feature = "ipv6") { self.netifs.saturating_add(self.ipv6_addresses) } else { 0 }
@@ -167,6 +188,10 @@ pub struct Config {
     /// What everything unpredictable is drawn from: ports, identifications, the key of the hash tables. It must come
     /// from an entropy source and differ at each start, else an outsider can guess them.
     pub seed: [u8; 16],
+    /// What stable IPv6 addresses are made of, besides prefix and interface [RFC 7217]: from an entropy source, drawn once
+    /// for the device and kept. Without it they differ at each start.
+    #[cfg(feature = "ipv6")]
+    pub address_secret: Option<[u8; 16]>,
     /// The time-to-live of packets whose sender sets none [RFC 1700: 64].
     pub default_ttl: u8,
     /// Take a unicast packet only on the interface that has its address (the strong host model of RFC 1122
@@ -213,6 +238,8 @@ impl Config {
     pub const fn new(seed: [u8; 16]) -> Self {
         Self {
             seed,
+            #[cfg(feature = "ipv6")]
+            address_secret: None,
             default_ttl: 64,
             strong_host: false,
             send_redirects: true,

@@ -123,6 +123,20 @@ pub struct NdCounters {
     pub solicitations_sent: u32,
     /// Neighbour advertisements sent.
     pub advertisements_sent: u32,
+    /// Router solicitations sent.
+    pub router_solicitations_sent: u32,
+    /// Router advertisements sent.
+    pub router_advertisements_sent: u32,
+    /// Router advertisements believed.
+    pub router_advertisements: u32,
+    /// Redirects believed.
+    pub redirects: u32,
+    /// Addresses that turned out to be another host's, or about to be.
+    pub duplicates: u32,
+    /// Advertisements in which another host says that an address is its own that is ours.
+    pub conflicts: u32,
+    /// Addresses not made: no room for them, or ours already.
+    pub addresses_refused: u32,
     /// Dropped: malformed, or not from this link.
     pub malformed: u32,
     /// Messages not sent: no memory, no route or a full queue.

@@ -22,6 +22,8 @@ use crate::ip::way::Hop;
 use crate::link::ethernet::LinkTurn;
 use crate::link::fdb::Fdb;
 use crate::link::neighbours::Neighbours;
+#[cfg(feature = "ipv6")]
+use crate::nd::{DnsLists, LearnedTable};
 use crate::netif::{Checksums, Interface, NetifHandle};
 use crate::random::{HashKey, Identification, Random};
 use crate::raw::RawTable;
@@ -38,6 +40,8 @@ pub(crate) struct Timers {
     timeouts: usize,
     neighbours: usize,
     tcp: usize,
+    #[cfg(feature = "ipv6")]
+    addresses: usize,
     netifs: usize,
 }
 
@@ -64,10 +68,36 @@ impl Timers {
         self.time_wait() + 1
     }
 
+    /// One for each IPv6 address: its examination, and its ends.
+    #[cfg(feature = "ipv6")]
+    pub(crate) fn address(self, position: usize) -> usize {
+        self.reassembly() + 1 + position
+    }
+
+    /// One for each interface: routers asked for, or advertised.
+    #[cfg(feature = "ipv6")]
+    pub(crate) fn nd(self, netif: usize) -> usize {
+        self.address(self.addresses) + netif
+    }
+
+    /// The one timer of what routers said.
+    #[cfg(feature = "ipv6")]
+    pub(crate) fn learned(self) -> usize {
+        self.nd(self.netifs)
+    }
+
+    /// The first timer behind those of IPv6.
+    fn behind_ipv6(self) -> usize {
+        #[cfg(feature = "ipv6")]
+        return self.learned() + 1;
+        #[cfg(not(feature = "ipv6"))]
+        return self.reassembly() + 1;
+    }
+
     /// The timer of an interface that comes to its address by itself.
     #[cfg(feature = "dhcp")]
     pub(crate) fn autoconf(self, netif: usize) -> usize {
-        self.reassembly() + 1 + netif
+        self.behind_ipv6() + netif
     }
 
     /// The timer of the DHCP server.
@@ -78,13 +108,15 @@ impl Timers {
 
     /// One of the other services' timers, which are numbered from zero.
     pub(crate) fn service(self, number: usize) -> usize {
-        self.reassembly() + 1 + if cfg!(feature = "dhcp") { self.netifs + 1 } else { 0 } + number
+        self.behind_ipv6() + if cfg!(feature = "dhcp") { self.netifs + 1 } else { 0 } + number
     }
 
     /// How many there are.
     fn count(self) -> Option<usize> {
         let dhcp = if cfg!(feature = "dhcp") { self.netifs + 1 } else { 0 };
         let own = self.timeouts.checked_add(self.neighbours)?.checked_add(self.tcp)?;
+        #[cfg(feature = "ipv6")]
+        let own = own.checked_add(self.addresses)?.checked_add(self.netifs + 1)?;
         own.checked_add(2 + dhcp + Services::TIMERS)
     }
 }
@@ -156,6 +188,12 @@ pub(crate) struct Engine {
     /// Interfaces with changes that no listener has heard of.
     pub(crate) netifs_changed: usize,
     pub(crate) routes: Routes,
+    /// What routers said about where packets go.
+    #[cfg(feature = "ipv6")]
+    pub(crate) learned: LearnedTable,
+    /// What routers said about the domain name system.
+    #[cfg(feature = "ipv6")]
+    pub(crate) resolvers: DnsLists,
     /// Where the last packet went; forgotten when anything changes that routes depend on.
     pub(crate) recent_hop: Option<Hop>,
     /// Where the last packet came from, likewise.
@@ -223,6 +261,8 @@ impl Engine {
             timeouts: limits.timeouts,
             neighbours: limits.neighbours,
             tcp: tcp.slots.capacity(),
+            #[cfg(feature = "ipv6")]
+            addresses: limits.ipv6_addresses,
             netifs: limits.netifs,
         };
         Ok(Self {
@@ -241,7 +281,11 @@ impl Engine {
             default_netif: None,
             default_multicast_netif: None,
             netifs_changed: 0,
-            routes: Routes::new(arena, limits.routes, 2 * limits.netifs + limits.ipv6_addresses)?,
+            routes: Routes::new(arena, limits.routes, limits.derived_routes())?,
+            #[cfg(feature = "ipv6")]
+            learned: LearnedTable::new(arena, limits.learned_routes)?,
+            #[cfg(feature = "ipv6")]
+            resolvers: DnsLists::new(arena, limits.advertised_resolvers)?,
             recent_hop: None,
             recent_sender: RecentSender::NONE,
             #[cfg(feature = "ipv6")]
@@ -494,6 +538,10 @@ impl Engine {
     fn service_timer(&mut self, timer: usize) {
         if timer == self.timers.reassembly() {
             return self.reassembly_timer();
+        }
+        #[cfg(feature = "ipv6")]
+        if timer <= self.timers.learned() {
+            return self.ipv6_timer(timer);
         }
         #[cfg(feature = "dhcp")]
         if timer < self.timers.autoconf(self.timers.netifs) {

@@ -82,8 +82,6 @@ mod udp;
 
 #[cfg(feature = "alloc")]
 pub use api::Boxed;
-#[cfg(feature = "ipv6")]
-pub use api::Ipv6Address;
 #[cfg(feature = "sntp")]
 pub use api::SntpServer;
 pub use api::{
@@ -93,6 +91,8 @@ pub use api::{
 };
 #[cfg(feature = "dns")]
 pub use api::{DnsQuery, Resolved};
+#[cfg(feature = "ipv6")]
+pub use api::{Ipv6Address, Ipv6Advertised};
 pub use config::{Config, Limits};
 pub use coracle_buf as buf;
 pub use coracle_buf::{Arena, Kind, Layer, Memory, MemoryLimits, Pbuf, PbufFlags, StaticArena};
@@ -114,6 +114,8 @@ pub use event::{IcmpError, IcmpErrorKind, Trouble};
 pub use ip::AddressState;
 pub use ip::{Cast, PacketInfo, Route};
 pub use link::{Neighbour, NeighbourState};
+#[cfg(feature = "ipv6")]
+pub use nd::{InterfaceId, Ipv6Settings, RouterSettings};
 pub use netif::{
     Checksums, Hostname, Ipv4Settings, Medium, NetifConfig, NetifCounters, NetifEvent, NetifHandle, Reasons,
 };

@@ -199,6 +199,15 @@ impl<'a> Writer<'a> {
     ///
     /// [`Malformed::Truncated`] if the message does not fit, [`Malformed::Option`] if an option is longer than can be said.
     pub fn finish(self, source: Ipv6Addr, destination: Ipv6Addr) -> Result<usize, Malformed> {
+        self.into_message(source, destination).map(<[u8]>::len)
+    }
+
+    /// Puts the checksum in. Returns the message.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`finish`](Self::finish).
+    pub fn into_message(self, source: Ipv6Addr, destination: Ipv6Addr) -> Result<&'a [u8], Malformed> {
         if self.len == TOO_LONG {
             return Err(Malformed::Option);
         }
@@ -206,7 +215,7 @@ impl<'a> Writer<'a> {
         let sum = icmpv6::checksum(source, destination, message);
         let at = CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2;
         message.get_mut(at).ok_or(Malformed::Truncated)?.copy_from_slice(&sum.to_be_bytes());
-        Ok(self.len)
+        Ok(message)
     }
 
     /// Adds an option, padded with zeros to eights.

@@ -27,7 +27,7 @@ pub use handler::Handler;
 pub use inspect::{AddressView, Inspect, NetifView, TcpView, UdpView};
 pub use netif::{ListenerHandle, Netif};
 #[cfg(feature = "ipv6")]
-pub use netif_v6::Ipv6Address;
+pub use netif_v6::{Ipv6Address, Ipv6Advertised};
 pub use raw::{Raw, RawHandle, RawSend};
 #[cfg(feature = "sntp")]
 pub use sntp::SntpServer;

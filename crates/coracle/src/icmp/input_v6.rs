@@ -43,7 +43,7 @@ impl Engine {
         count!(self.counters.ip6.delivered);
         match header.kind {
             icmpv6::ECHO_REQUEST if header.code == 0 => self.icmpv6_echo(info, packet),
-            icmpv6::NEIGHBOUR_SOLICITATION | icmpv6::NEIGHBOUR_ADVERTISEMENT => {
+            icmpv6::ROUTER_SOLICITATION..=icmpv6::REDIRECT => {
                 self.nd_input(info, header.kind, &packet);
             }
             kind if icmpv6::is_error(kind) => {

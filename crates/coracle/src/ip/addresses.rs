@@ -4,6 +4,8 @@ use coracle_buf::{Arena, Error};
 
 use crate::address::Address;
 use crate::engine::Engine;
+#[cfg(feature = "ipv6")]
+use crate::nd::Auto;
 use crate::netif::NetifHandle;
 use crate::random::HashKey;
 #[cfg(feature = "ipv6")]
@@ -33,6 +35,7 @@ pub(crate) struct HostAddress {
     pub(crate) state: AddressState,
     /// Made up for a while, so that nobody recognizes the host by it [RFC 8981].
     pub(crate) temporary: bool,
+    pub(crate) auto: Auto,
 }
 
 /// What may be done with an IPv6 address [RFC 4862 §2]. lwIP: `IP6_ADDR_*`.
@@ -40,6 +43,8 @@ pub(crate) struct HostAddress {
 pub enum AddressState {
     /// Not ours yet: whether somebody has it is being found out.
     Tentative,
+    /// The same, but used with care meanwhile [RFC 4429].
+    Optimistic,
     /// Ours.
     Preferred,
     /// Ours for what has begun; nothing new is to use it.
@@ -52,7 +57,12 @@ pub enum AddressState {
 impl HostAddress {
     /// Whether packets may be sent from it and are taken that come to it.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(self.state, AddressState::Preferred | AddressState::Deprecated)
+        matches!(self.state, AddressState::Preferred | AddressState::Deprecated | AddressState::Optimistic)
+    }
+
+    /// An address that the owner of the stack gives an interface.
+    pub(crate) fn by_owner(address: Address, netif: usize, prefix_len: u8, state: AddressState) -> Self {
+        Self { address, netif: netif as u32, prefix_len, state, temporary: false, auto: Auto::BY_OWNER }
     }
 }
 
@@ -185,6 +195,7 @@ impl Engine {
         self.index_address(self.addresses.netifs + at, entry.address, false);
         let group = entry.address.solicited_node(entry.netif as usize);
         self.groups.release(&self.hash_key, entry.netif, group);
+        self.wheel.cancel(self.timers.address(at));
         self.tcp_address_gone(entry.address);
     }
 }

@@ -160,6 +160,14 @@ impl Routes {
         self.entries[..self.len].get(place)?.as_ref().map(Entry::route)
     }
 
+    /// The default routers of IPv6 on an interface, the best first.
+    #[cfg(feature = "ipv6")]
+    pub(crate) fn defaults_v6(&self, netif: NetifHandle) -> impl Iterator<Item = Address> {
+        let entries = self.entries[..self.len].iter().flatten();
+        let is_default = move |entry: &&Entry| entry.prefix_len == 0 && entry.netif == netif;
+        entries.filter(is_default).map(|entry| entry.gateway)
+    }
+
     /// The best entry for a destination whose interface `usable` accepts: the longest prefix, then the least metric.
     pub(crate) fn find(&self, destination: Address, usable: impl Fn(NetifHandle) -> bool) -> Option<&Entry> {
         let mut left = &self.entries[..self.len];

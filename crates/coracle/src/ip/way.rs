@@ -172,7 +172,7 @@ impl Engine {
             stationless: !matches!(interface.medium, Medium::Ethernet(_)),
             source,
             // What comes back crosses no link.
-            mtu: if local { u16::MAX } else { interface.mtu },
+            mtu: if local { u16::MAX } else { interface.mtu_for(destination) },
             checksums: interface.checksums,
             link: LinkHeader::NONE,
         })

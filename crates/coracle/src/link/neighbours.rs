@@ -1,7 +1,8 @@
 //! The neighbour cache: which station has which IP address, and what waits to learn it.
 //!
 //! An entry is *incomplete* until the first answer comes; then *reachable*; some time before its end *stale*, still
-//! used, and asked again at the next use (*refreshing*). Entries of a full table give way in the order of a clock:
+//! used, and asked again at the next use: at once with ARP (*refreshing*), with IPv6 after a while in which an upper layer
+//! may show that it is there (*delay*, then *probe*). Entries of a full table give way in the order of a clock:
 //! what was used since the hand came by stays for one more round, what the owner set stays for ever.
 
 use core::net::IpAddr;
@@ -23,8 +24,12 @@ pub enum NeighbourState {
     Reachable,
     /// Known, but for so long that the next use asks again.
     Stale,
-    /// Known, and being asked again.
+    /// Known, and being asked again. ARP only.
     Refreshing,
+    /// Known and in use: soon it is asked again, unless an upper layer hears of it. IPv6 only.
+    Delay,
+    /// Known, and being asked again. IPv6 only.
+    Probe,
     /// Set by the owner of the stack; never asked for and never replaced.
     Static,
 }
@@ -52,6 +57,9 @@ pub(crate) struct Entry {
     pub(crate) state: NeighbourState,
     /// Requests sent since it was last confirmed.
     pub(crate) attempts: u8,
+    /// Whether it says that it is a router. IPv6 only.
+    #[cfg(feature = "ipv6")]
+    pub(crate) router: bool,
     /// Used since the clock's hand last came by.
     used: bool,
     pub(crate) pending: PbufQueue,
@@ -134,7 +142,17 @@ impl Neighbours {
     ) -> Result<usize, Error> {
         let pending = PbufQueue::new();
         let used = state == NeighbourState::Incomplete;
-        let entry = Entry { netif: netif as u32, address, mac, state, attempts: 0, used, pending };
+        let entry = Entry {
+            netif: netif as u32,
+            address,
+            mac,
+            state,
+            attempts: 0,
+            #[cfg(feature = "ipv6")]
+            router: false,
+            used,
+            pending,
+        };
         let slot = self.slots.insert(entry)?;
         self.index.insert(Self::hash(key, netif, address), slot.index);
         Ok(slot.index as usize)

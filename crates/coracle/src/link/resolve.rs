@@ -26,12 +26,18 @@ impl Engine {
             && let Some(entry) = self.neighbours.touch(position)
         {
             match entry.state {
-                NeighbourState::Reachable | NeighbourState::Static | NeighbourState::Refreshing => {
-                    return Ok(Resolution::Known(entry.mac));
-                }
+                NeighbourState::Reachable
+                | NeighbourState::Static
+                | NeighbourState::Refreshing
+                | NeighbourState::Delay
+                | NeighbourState::Probe => return Ok(Resolution::Known(entry.mac)),
                 NeighbourState::Stale => {
                     let mac = entry.mac;
-                    self.refresh(position);
+                    match address.family() {
+                        Family::V4 => self.refresh(position),
+                        #[cfg(feature = "ipv6")]
+                        Family::V6 => self.nud_delay(position),
+                    }
                     return Ok(Resolution::Known(mac));
                 }
                 NeighbourState::Incomplete => {
@@ -71,7 +77,7 @@ impl Engine {
     }
 
     /// Makes an entry; in a full table another gives way.
-    fn new_neighbour(
+    pub(crate) fn new_neighbour(
         &mut self,
         netif: usize,
         address: Address,
@@ -87,7 +93,7 @@ impl Engine {
     }
 
     /// Removes an entry, and counts what waited for it as dropped.
-    fn forget_neighbour(&mut self, position: usize) {
+    pub(crate) fn forget_neighbour(&mut self, position: usize) {
         if let Some(entry) = self.neighbours.remove(&self.hash_key, position) {
             count!(self.counters.arp.pending_dropped, entry.pending.len() as u32);
             self.wheel.cancel(self.timers.neighbour(position));
@@ -95,7 +101,7 @@ impl Engine {
     }
 
     /// Sends a request for an entry and sets the time of the next [ARP-3]: at most one in each retry interval.
-    fn ask(&mut self, position: usize) {
+    pub(crate) fn ask(&mut self, position: usize) {
         let Some(entry) = self.neighbours.at_mut(position) else { return };
         entry.attempts = entry.attempts.saturating_add(1);
         let (netif, address) = (entry.netif as usize, entry.address);
@@ -103,12 +109,20 @@ impl Engine {
         let unicast =
             entry.state == NeighbourState::Refreshing && entry.attempts < self.config.neighbour_attempts;
         let to = if unicast { entry.mac } else { MacAddr::BROADCAST };
-        match address.family() {
-            Family::V4 => self.arp_request(netif, address.low(), to),
+        #[cfg(feature = "ipv6")]
+        let probe = entry.state == NeighbourState::Probe;
+        let retry = match address.family() {
+            Family::V4 => {
+                self.arp_request(netif, address.low(), to);
+                self.config.neighbour_retry
+            }
             #[cfg(feature = "ipv6")]
-            Family::V6 => self.nd_solicit(netif, address, unicast.then_some(to)),
-        }
-        self.wheel.set(self.timers.neighbour(position), self.now + self.config.neighbour_retry);
+            Family::V6 => {
+                self.nd_solicit(netif, address, probe);
+                self.nd_retry(netif)
+            }
+        };
+        self.wheel.set(self.timers.neighbour(position), self.now + retry);
     }
 
     fn refresh(&mut self, position: usize) {
@@ -122,6 +136,10 @@ impl Engine {
     /// The timer of an entry came.
     pub(crate) fn neighbour_timer(&mut self, position: usize) {
         let Some(entry) = self.neighbours.at_mut(position) else { return };
+        #[cfg(feature = "ipv6")]
+        if !entry.address.is_v4() {
+            return self.nud_timer(position);
+        }
         match entry.state {
             NeighbourState::Reachable => {
                 entry.state = NeighbourState::Stale;
@@ -132,14 +150,14 @@ impl Engine {
             {
                 self.ask(position);
             }
-            NeighbourState::Static => {}
+            NeighbourState::Static | NeighbourState::Delay | NeighbourState::Probe => {}
             NeighbourState::Stale => self.forget_neighbour(position),
             NeighbourState::Incomplete | NeighbourState::Refreshing => self.give_up(position),
         }
     }
 
     /// A neighbour does not answer: tell those whose packets waited.
-    fn give_up(&mut self, position: usize) {
+    pub(crate) fn give_up(&mut self, position: usize) {
         let Some(mut entry) = self.neighbours.remove(&self.hash_key, position) else { return };
         count!(self.counters.arp.unresolved);
         while let Some(mut frame) = entry.pending.pop_front() {
@@ -203,7 +221,7 @@ impl Engine {
     }
 
     /// Sends what waited for a neighbour. It was accepted, so it may exceed the limit of the device's queue.
-    fn send_pending(&mut self, netif: usize, position: usize, mac: MacAddr) {
+    pub(crate) fn send_pending(&mut self, netif: usize, position: usize, mac: MacAddr) {
         while let Some(mut frame) =
             self.neighbours.at_mut(position).and_then(|entry| entry.pending.pop_front())
         {

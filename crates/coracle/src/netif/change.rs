@@ -27,6 +27,8 @@ impl Reasons {
     pub const IPV4_SETTINGS_CHANGED: Self = Self(0x80);
     /// An IPv6 address came, went, or changed its state.
     pub const IPV6_ADDRESSES_CHANGED: Self = Self(0x200);
+    /// Routers advertise other servers or domains of the domain name system.
+    pub const RESOLVERS_CHANGED: Self = Self(0x800);
     /// An address was set that packets can be sent from, changed or not.
     pub const IPV4_ADDRESS_VALID: Self = Self(0x400);
     /// Somebody else has the IPv4 address that the interface has, or was to have [RFC 5227].

@@ -6,6 +6,9 @@ use core::net::Ipv4Addr;
 use coracle_buf::Error;
 use coracle_wire::MacAddr;
 
+#[cfg(feature = "ipv6")]
+use crate::nd::Ipv6Settings;
+
 /// What an interface's frames look like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Medium {
@@ -205,6 +208,9 @@ pub struct NetifConfig {
     pub mtu: u16,
     /// Its address, or none.
     pub ipv4: Ipv4Settings,
+    /// How it gets its IPv6 addresses.
+    #[cfg(feature = "ipv6")]
+    pub ipv6: Ipv6Settings,
     /// The checksums that the stack makes and checks.
     pub checksums: Checksums,
     /// The frames that may wait for the device.
@@ -228,6 +234,8 @@ impl NetifConfig {
             name,
             mtu,
             ipv4: Ipv4Settings::NONE,
+            #[cfg(feature = "ipv6")]
+            ipv6: Ipv6Settings::MANUAL,
             checksums: Checksums::ALL,
             queue: 64,
             vlan: None,
@@ -268,6 +276,14 @@ impl NetifConfig {
     #[must_use]
     pub const fn ipv4(mut self, settings: Ipv4Settings) -> Self {
         self.ipv4 = settings;
+        self
+    }
+
+    /// The same with IPv6 addresses as these settings say.
+    #[cfg(feature = "ipv6")]
+    #[must_use]
+    pub const fn ipv6(mut self, settings: Ipv6Settings) -> Self {
+        self.ipv6 = settings;
         self
     }
 
@@ -315,6 +331,10 @@ impl NetifConfig {
             Medium::Ip | Medium::Loopback => self.vlan.is_none() && !self.bridge,
         };
         // Every host must be able to send and receive 68 bytes [RFC 791 §3.2].
+        #[cfg(feature = "ipv6")]
+        if !self.ipv6.is_valid() {
+            return Err(Error::Argument);
+        }
         if !letters || !vlan_ok || !station_ok || self.mtu < 68 || self.queue == 0 {
             return Err(Error::Argument);
         }

@@ -8,8 +8,11 @@ use coracle_wire::ethernet::{self, Tci};
 
 use super::change::PendingChange;
 use super::{Checksums, Hostname, Ipv4Settings, Medium, NetifConfig};
+use crate::address::Address;
 use crate::counters::count;
 use crate::link::fdb::Ports;
+#[cfg(feature = "ipv6")]
+use crate::nd::Nd;
 
 /// What went through an interface; the names are those of the interfaces MIB [RFC 2863].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +66,8 @@ pub(crate) struct Interface {
     /// The network's broadcast address, or the limited one where it has none of its own.
     pub(crate) broadcast: Ipv4Addr,
     pub(crate) hostname: Option<Hostname>,
+    #[cfg(feature = "ipv6")]
+    pub(crate) nd: Nd,
     /// The application's own.
     pub(crate) client_data: usize,
     pub(crate) queue: PbufQueue,
@@ -93,6 +98,8 @@ impl Interface {
             ipv4: Ipv4Settings::NONE,
             broadcast: Ipv4Addr::BROADCAST,
             hostname: config.hostname,
+            #[cfg(feature = "ipv6")]
+            nd: Nd::new(config.ipv6),
             client_data: 0,
             queue: PbufQueue::new(),
             queue_limit: config.queue,
@@ -118,6 +125,17 @@ impl Interface {
         } else {
             Ipv4Addr::BROADCAST
         };
+    }
+
+    /// The longest packet to a destination; routers may say that it is shorter on this link [RFC 4861 §4.6.4].
+    #[inline]
+    pub(crate) fn mtu_for(&self, destination: Address) -> u16 {
+        #[cfg(feature = "ipv6")]
+        if self.nd.mtu != 0 && !destination.is_v4() {
+            return self.mtu.min(self.nd.mtu);
+        }
+        let _ = destination;
+        self.mtu
     }
 
     /// Whether packets can go through it.

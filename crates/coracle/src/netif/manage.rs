@@ -11,6 +11,8 @@ use crate::engine::Engine;
 use crate::event::Event;
 use crate::ip::Route;
 use crate::ip::route::Entry;
+#[cfg(feature = "ipv6")]
+use crate::nd::Made;
 
 impl Engine {
     pub(crate) fn netif_add(&mut self, config: &NetifConfig) -> Result<NetifHandle, Error> {
@@ -93,10 +95,14 @@ impl Engine {
             count!(interface.counters.out_discards, interface.queue.len() as u64);
             interface.queue.clear();
             self.forget_neighbours(netif.0.index as usize, false);
+            #[cfg(feature = "ipv6")]
+            self.nd_down(netif.slot());
         }
         self.note_change(netif, reason, settings);
         self.routes_changed();
         if ready {
+            #[cfg(feature = "ipv6")]
+            self.nd_up(netif.slot());
             self.announce(netif);
         }
         #[cfg(feature = "dhcp")]
@@ -210,8 +216,15 @@ impl Engine {
             let key = netifs.key_at(entry.netif as usize)?;
             let netif = NetifHandle(key);
             let metric = u16::from(default != Some(netif));
-            let on_link = !entry.address.is_link_local() && entry.prefix_len < 128;
+            // Of what routers advertise, they say themselves whether it is on the link [RFC 5942 §4].
+            let says = entry.auto.made == Made::ByOwner;
+            let on_link = says && !entry.address.is_link_local() && entry.prefix_len < 128;
             on_link.then(|| Entry::derived(entry.address, entry.prefix_len, netif, Address::ANY, metric))
+        }));
+        #[cfg(feature = "ipv6")]
+        let derived = derived.chain(self.learned.iter().filter_map(|entry| {
+            let netif = NetifHandle(netifs.key_at(entry.netif as usize)?);
+            Some(entry.route(netif, default == Some(netif)))
         }));
         self.routes.rebuild(derived, |netif| netifs.get(netif.0).is_some_and(|interface| !interface.removed));
     }

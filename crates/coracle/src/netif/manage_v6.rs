@@ -1,5 +1,7 @@
 //! IPv6 addresses of interfaces, added and removed, with all that follows from it.
 
+use core::time::Duration;
+
 use coracle_buf::Error;
 use coracle_wire::ipv6::group::ALL_NODES;
 
@@ -17,9 +19,7 @@ impl Engine {
         let listens = self.groups.hold(&self.hash_key, slot as u32, all_nodes).is_ok();
         let loopback = self.netifs.at(slot).is_some_and(|interface| interface.medium == Medium::Loopback);
         if listens && loopback && self.owner_of(Address::LOCALHOST).is_none() {
-            let state = AddressState::Preferred;
-            let address = Address::LOCALHOST;
-            let entry = HostAddress { address, netif: slot as u32, prefix_len: 128, state, temporary: false };
+            let entry = HostAddress::by_owner(Address::LOCALHOST, slot, 128, AddressState::Preferred);
             self.add_v6(entry).map(drop).unwrap_or_default();
         }
     }
@@ -31,12 +31,14 @@ impl Engine {
                 self.remove_v6(at);
             }
         }
+        self.nd_forget(slot);
     }
 
     /// See `Netif::ipv6_add` for the errors.
     pub(crate) fn netif_add_v6(&mut self, entry: HostAddress) -> Result<usize, Error> {
         let at = self.add_v6(entry)?;
         self.after_v6(entry.netif as usize);
+        self.address_begin(at, Duration::ZERO);
         Ok(at)
     }
 
