@@ -48,7 +48,12 @@ impl<H: Handler> Stack<H> {
     pub fn dns_query(&mut self, name: &str, lookup: Lookup, handler: H) -> Result<DnsQuery, Error> {
         let key = self.engine.services.dns.resolver.query(name, lookup, self.engine.now)?;
         self.dns_handlers[key.index as usize] = Some(handler);
-        self.engine.dns_act();
+        if self.is_dispatching() {
+            self.engine.dns_act();
+        } else {
+            // The time is that of the last call: what waits for an answer is to wait from the next one on.
+            self.engine.dns_act_soon();
+        }
         Ok(DnsQuery(key))
     }
 

@@ -86,6 +86,11 @@ impl Engine {
         }
     }
 
+    /// Has [`dns_act`](Self::dns_act) called as soon as the stack is told the time.
+    pub(crate) fn dns_act_soon(&mut self) {
+        self.wheel.set(self.timers.service(DNS_TIMER), self.now);
+    }
+
     pub(crate) fn dns_timer(&mut self) {
         self.services.dns.resolver.advance(self.now);
         self.dns_act();
