@@ -34,8 +34,7 @@ impl Flags {
         let wrong = || format!("local={value} is no address such as 192.168.0.1/16 or fd3d::1/48");
         let (address, prefix) = value.split_once('/').map_or((value, None), |(at, len)| (at, Some(len)));
         match address.parse().map_err(|_| wrong())? {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => return Err(wrong()),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => return Err(wrong()),
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) | IpAddr::V6(Ipv6Addr::UNSPECIFIED) => return Err(wrong()),
             IpAddr::V4(address) => {
                 self.sockets.address = address;
                 self.sockets.prefix = length(prefix, self.sockets.prefix, 32).ok_or_else(wrong)?;
@@ -90,7 +89,10 @@ mod tests {
         assert_eq!(why("sack=perhaps"), "sack=perhaps is neither on nor off");
         assert_eq!(why("colour=blue"), "colour=blue is no setting");
         for wrong in ["", "0.0.0.0", "::", "fd3d::1/129", "10.0.0.1/33", "10.0.0.1/", "10.0.0"] {
-            assert!(why(&format!("local={wrong}")).ends_with("no address such as 192.168.0.1/16 or fd3d::1/48"), "{wrong}");
+            assert!(
+                why(&format!("local={wrong}")).ends_with("no address such as 192.168.0.1/16 or fd3d::1/48"),
+                "{wrong}"
+            );
         }
     }
 }

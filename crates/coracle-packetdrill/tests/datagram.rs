@@ -166,7 +166,7 @@ fn options_flags_and_requests() {
 fn wrong_arguments_are_errors() {
     let tool = Tool::new("");
     let fd = bound(&tool);
-    fails(call!(tool, socket, libc::AF_INET6, libc::SOCK_STREAM, 0), libc::EAFNOSUPPORT);
+    fails(call!(tool, socket, libc::AF_UNIX, libc::SOCK_STREAM, 0), libc::EAFNOSUPPORT);
     fails(call!(tool, socket, libc::AF_INET, libc::SOCK_RAW, 0), libc::ESOCKTNOSUPPORT);
     let mut local = address([0; 4], PORT);
     let at = |local: &libc::sockaddr_in| (&raw const *local).cast::<libc::sockaddr>();
@@ -177,6 +177,8 @@ fn wrong_arguments_are_errors() {
     fails(call!(tool, bind, other, at(&local), 1), libc::EINVAL);
     fails(call!(tool, bind, other, null(), ADDRESS_LEN), libc::EFAULT);
     local.sin_family = libc::AF_INET6 as u16;
+    fails(call!(tool, bind, other, at(&local), ADDRESS_LEN), libc::EINVAL);
+    local.sin_family = libc::AF_UNIX as u16;
     fails(call!(tool, bind, other, at(&local), ADDRESS_LEN), libc::EAFNOSUPPORT);
     fails(call!(tool, bind, other, at(&address([10, 9, 8, 7], 1)), ADDRESS_LEN), libc::EADDRNOTAVAIL);
     fails(call!(tool, listen, fd, 1), libc::EOPNOTSUPP);

@@ -67,7 +67,7 @@ fn descriptors_are_the_kernels() {
 /// A stack that cannot be made: every call fails, and none hangs.
 #[test]
 fn wrong_flags_leave_a_table_that_says_no() {
-    for wrong in ["local=fd3d:fa7b:d17d::1", "colour=blue", "window=0", "pcap=/no/such/folder/file"] {
+    for wrong in ["local=fd3d:fa7b:d17d::1/129", "colour=blue", "window=0", "pcap=/no/such/folder/file"] {
         let tool = Tool::new(wrong);
         assert!(tool.userdata().is_none(), "{wrong}");
         fails(call!(tool, gettimeofday, null_mut(), null_mut()), libc::EINVAL);

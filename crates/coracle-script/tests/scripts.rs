@@ -16,10 +16,22 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Runs a script; why it failed.
+/// Runs a script, and, when nothing in it is of IPv4 alone, once more over IPv6; why it failed.
 fn run(path: &Path) -> Result<(), String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let script = Script::parse(&text).map_err(|error| error.to_string())?;
+    run_text(&text)?;
+    if OF_ONE_FAMILY.iter().any(|word| text.contains(word)) {
+        return Ok(());
+    }
+    // Headers are 20 bytes longer, so the same segments need as much more room.
+    run_text(&format!("--ip_version=ipv6\n--mtu=1520\n{text}")).map_err(|why| format!("over IPv6: {why}"))
+}
+
+/// What a script says that means something for one version of IP only.
+const OF_ONE_FAMILY: [&str; 6] = ["ip_version", "icmp ", "mtu", "inet_addr", "AF_INET", "tcpi_pmtu"];
+
+fn run_text(text: &str) -> Result<(), String> {
+    let script = Script::parse(text).map_err(|error| error.to_string())?;
     let report = script.run();
     report
         .result
@@ -66,7 +78,7 @@ macro_rules! folders {
 }
 
 folders! {
-    acceptance acknowledge attacks closed_port closing congestion ecn headers icmp keep_alive listening
+    acceptance acknowledge attacks closed_port closing congestion ecn headers icmp ipv6 keep_alive listening
     opening options pitfalls pmtu probe receive recovery retransmit sack send tcp tcp_errors
     time_wait timeouts timestamps udp urgent window
 }

@@ -111,9 +111,7 @@ fn a_call_that_blocks_otherwise() {
 
 #[test]
 fn what_is_not_there_is_no_failure_of_the_stack() {
-    for text in
-        ["0 splice(3, 4, 5) = 0", "0 socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDP) = 3", "0 close(NO_SUCH) = 0"]
-    {
+    for text in ["0 splice(3, 4, 5) = 0", "0 close(NO_SUCH) = 0"] {
         let failure = Script::parse(text).unwrap().run().result.unwrap_err();
         assert_eq!((failure.outcome, failure.line), (Outcome::Unsupported, 1), "{failure}");
     }

@@ -171,11 +171,16 @@ impl Connections {
 
     /// The packet of the peer that the stack quotes.
     fn quoted(&self, bytes: &[u8]) -> Option<Quoted> {
-        let header = usize::from(bytes.first()? & 15) * 4;
-        let total = u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]);
+        let u16_at =
+            |at: usize| Some(usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?])));
+        let (header, payload, kind) = if bytes.first()? >> 4 == 4 {
+            let header = usize::from(bytes[0] & 15) * 4;
+            (header, u16_at(2)?.checked_sub(header)?, *bytes.get(9)?)
+        } else {
+            (40, u16_at(4)?, *bytes.get(6)?)
+        };
         let transport = bytes.get(header..header + 8)?;
-        let payload = usize::from(total).checked_sub(header)?;
-        match bytes[9] {
+        match kind {
             protocol::UDP => Some(Quoted::Udp { payload: payload.checked_sub(8)? as u32 }),
             protocol::TCP => {
                 let live = u32::from_be_bytes([transport[4], transport[5], transport[6], transport[7]]);

@@ -59,10 +59,14 @@ pub(super) fn address(expression: &Expression, default: SocketAddr) -> Result<So
     };
     let host = match either("sin_addr", "sin6_addr") {
         None | Some(Expression::Ellipsis) => default.ip(),
-        Some(Expression::Apply(name, arguments)) if matches!(name.as_str(), "inet_addr" | "inet_pton") => match arguments.last() {
-            Some(Expression::Text(text)) => text.parse().map_err(|_| format!("`{text}` is no address"))?,
-            _ => return Err("expected an address as text".into()),
-        },
+        Some(Expression::Apply(name, arguments)) if matches!(name.as_str(), "inet_addr" | "inet_pton") => {
+            match arguments.last() {
+                Some(Expression::Text(text)) => {
+                    text.parse().map_err(|_| format!("`{text}` is no address"))?
+                }
+                _ => return Err("expected an address as text".into()),
+            }
+        }
         Some(number) => IpAddr::V4(Ipv4Addr::from(int(number)?.cast_unsigned())),
     };
     Ok(SocketAddr::new(host, port))

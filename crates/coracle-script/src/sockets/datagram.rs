@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use coracle::{Stack, UdpHandle};
 
-use super::family::{Family, only_v6};
 use super::constants::{MSG_PEEK, MSG_TRUNC, POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use super::endpoint::Endpoint;
+use super::family::{Family, only_v6};
 use super::{BUFFER, Completion, Errno, count};
 
 /// The most bytes that a datagram over IPv4 carries.
@@ -28,7 +28,10 @@ impl Datagram {
         Ok(Self { handle, endpoint, lite })
     }
 
-    pub(super) fn bind(&self, stack: &mut Stack<Endpoint>, local: SocketAddr,
+    pub(super) fn bind(
+        &self,
+        stack: &mut Stack<Endpoint>,
+        local: SocketAddr,
         family: Family,
     ) -> Result<(), Errno> {
         let mut udp = stack.udp(self.handle)?;

@@ -19,19 +19,20 @@ impl Family {
     pub(super) fn inward(self, address: SocketAddr) -> Result<SocketAddr, Errno> {
         let plain = SocketAddr::new(address.ip().to_canonical(), address.port());
         match (self, address, plain) {
-            (Self::V4, SocketAddr::V4(_), _) => Ok(address),
             (Self::V4, SocketAddr::V6(_), _) => Err(Errno::EAFNOSUPPORT),
             (Self::V6 { only: true }, _, SocketAddr::V4(_)) => Err(Errno::ENETUNREACH),
             (Self::V6 { .. }, _, SocketAddr::V4(_)) => Ok(plain),
-            // The zone counts.
-            (Self::V6 { .. }, _, SocketAddr::V6(_)) => Ok(address),
+            // As it is, since its zone counts.
+            (Self::V4, SocketAddr::V4(_), _) | (Self::V6 { .. }, _, SocketAddr::V6(_)) => Ok(address),
         }
     }
 
     /// An address of the stack's, as the application sees it.
     pub(super) fn outward(self, address: SocketAddr) -> SocketAddr {
         match (self, address) {
-            (Self::V4, SocketAddr::V6(address)) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
+            (Self::V4, SocketAddr::V6(address)) => {
+                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port())
+            }
             (Self::V6 { only }, SocketAddr::V4(address)) => {
                 let nowhere = address.ip().is_unspecified() && !only;
                 let mapped = if nowhere { Ipv6Addr::UNSPECIFIED } else { address.ip().to_ipv6_mapped() };

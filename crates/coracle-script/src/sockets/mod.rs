@@ -42,8 +42,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use constants::{
-    AF_INET, AF_INET6, F_GETFL, F_SETFL, FIONBIO, FIONREAD, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, O_NONBLOCK,
-    O_RDWR, SIOCOUTQ, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM,
+    AF_INET, AF_INET6, F_GETFL, F_SETFL, FIONBIO, FIONREAD, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
+    O_NONBLOCK, O_RDWR, SIOCOUTQ, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM,
 };
 use coracle::{
     Arena, Config, Instant, Ipv4Settings, Kind as BufferKind, Layer, Limits, Memory, MemoryLimits,
@@ -85,7 +85,7 @@ pub struct SocketsConfig {
     pub memory: MemoryLimits,
 }
 
-/// What packetdrill gives its interface: 192.168.0.1/16, fd3d:a0b:17d6::1/48, and an MTU of 1,500.
+/// What packetdrill gives its interface: 192.168.0.1/16, `fd3d:a0b:17d6::1/48`, and an MTU of 1,500.
 impl Default for SocketsConfig {
     fn default() -> Self {
         Self {

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 
 use coracle::{Error, Stack, Tcp, TcpHandle, TcpListenerHandle};
 
-use super::family::{Family, only_v6};
 use super::constants::{
     MSG_OOB, MSG_PEEK, MSG_WAITALL, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM,
     POLLWRNORM, SHUT_RD, SHUT_WR,
 };
 use super::endpoint::{Endpoint, Phase};
+use super::family::{Family, only_v6};
 use super::options::Kept;
 use super::{Completion, Errno, count};
 
