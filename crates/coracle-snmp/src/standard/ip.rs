@@ -231,6 +231,7 @@ impl Table for Addresses {
                 AddressState::Deprecated => 2,
                 AddressState::Tentative => 6,
                 AddressState::Duplicated => 7,
+                AddressState::Optimistic => 8,
             }),
             _ => out.ticks(0),
         }
@@ -293,10 +294,11 @@ impl Table for Neighbours {
             (true, _) | (false, 6) => out.integer(if fixed { 4 } else { 3 }),
             (false, 5) => out.ticks(0),
             (false, 7) => out.integer(match neighbour.state {
-                NeighbourState::Incomplete => 5,
+                NeighbourState::Incomplete => 7,
                 NeighbourState::Reachable | NeighbourState::Static => 1,
                 NeighbourState::Stale => 2,
-                NeighbourState::Refreshing => 4,
+                NeighbourState::Delay => 3,
+                NeighbourState::Refreshing | NeighbourState::Probe => 4,
             }),
             (false, _) => out.integer(1),
         }
