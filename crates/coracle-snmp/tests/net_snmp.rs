@@ -8,10 +8,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use coracle::{Arena, Config, Ipv4Settings, Limits, MacAddr, Memory, MemoryLimits, NetifConfig, Stack};
-use coracle_snmp::agent::{Community, Engine, READ, Storage, WRITE};
+use coracle_snmp::agent::{
+    Community, Credentials, Engine, InformSlot, Outlet, READ, RemoteUser, Storage, Target, WRITE,
+};
 use coracle_snmp::mib::Tree;
-use coracle_snmp::v3::{AuthProtocol, EngineId, PrivProtocol, User};
-use coracle_snmp::{Agent, Setup, standard};
+use coracle_snmp::v3::{AuthProtocol, EngineId, MasterKey, PrivProtocol, User};
+use coracle_snmp::{Agent, Binding, Setup, Value, standard};
 
 struct Boots(u32);
 
@@ -254,4 +256,204 @@ fn tables_of_a_stack() {
     }
     // A connection that was asked for.
     assert!(walk.contains(".1.3.6.1.2.1.6.19.1.7.1.4.192.0.2.2."), "{walk}");
+}
+
+/// The module file for managers: `snmptranslate` and `snmpwalk` load it without a warning. What it imports is of the
+/// standards; here stand-ins of it suffice.
+#[test]
+fn the_module_file_is_understood() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("mibs");
+    std::fs::create_dir_all(&folder).unwrap();
+    let stand_ins = [
+        ("SNMPv2-SMI", "enterprises OBJECT IDENTIFIER ::= { iso 3 6 1 4 1 }"),
+        (
+            "SNMPv2-TC",
+            "DisplayString ::= TEXTUAL-CONVENTION DISPLAY-HINT \"255a\" STATUS current \
+                       DESCRIPTION \"Text.\" SYNTAX OCTET STRING (SIZE (0..255))",
+        ),
+        ("SNMPv2-CONF", ""),
+    ];
+    for (name, text) in stand_ins {
+        let text = format!("{name} DEFINITIONS ::= BEGIN\n{text}\nEND\n");
+        std::fs::write(folder.join(format!("{name}.txt")), text).unwrap();
+    }
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/mibs");
+    let path = format!("{}:{own}", folder.display());
+    let translate = |name: &str| {
+        let output = Command::new("snmptranslate")
+            .args(["-Pew", "-M", &path, "-m", "CORACLE-MIB", "-On", name])
+            .env("SNMPCONFPATH", env!("CARGO_TARGET_TMPDIR"))
+            .env("SNMP_PERSISTENT_DIR", env!("CARGO_TARGET_TMPDIR"))
+            .output()
+            .expect("net-snmp is installed");
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    let base = ".1.3.6.1.4.1.8072.9999.9999.67.1";
+    assert_eq!(translate("CORACLE-MIB::coraclePoolFailed.4"), format!("{base}.1.1.6.4\n"));
+    assert_eq!(translate("CORACLE-MIB::coracleDropCount.40"), format!("{base}.2.1.3.40\n"));
+    assert_eq!(translate("CORACLE-MIB::coracleTcpPathMtuLowered.0"), format!("{base}.3.13.0\n"));
+
+    let agent = Running::start();
+    let options = format!("-v2c -c public -Pew -M {path} -m CORACLE-MIB -Os");
+    let (ok, walk) = agent.run("snmpwalk", &options, "CORACLE-MIB::coracleMIB");
+    assert!(ok, "{walk}");
+    assert!(walk.contains("coraclePoolName.1 = STRING: packet buffers\n"), "{walk}");
+    assert!(walk.contains("coracleDropReason.41 = STRING: UDP: no port\n"), "{walk}");
+    assert!(walk.contains("coracleTcpListeners.0 = Gauge32: 2\n"), "{walk}");
+    assert_eq!(walk.lines().count(), 4 * 5 + 2 * 49 + 13);
+    let (ok, table) = agent.run("snmptable", &options, "CORACLE-MIB::coraclePoolTable");
+    assert!(ok && table.contains("packet buffers"), "{table}");
+    for line in table.lines().filter(|line| !line.is_empty()) {
+        assert!(!line.contains('?'), "{table}");
+    }
+}
+
+/// net-snmp's receiver, until it is dropped.
+struct Receiver {
+    child: std::process::Child,
+    port: u16,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Receiver {
+    fn start() -> Self {
+        use std::io::BufRead;
+        // A port that was free a moment ago.
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("trapd-{port}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("trapd.conf");
+        let sender = "-e 0x80001f8803020000000001";
+        let text = format!(
+            "authCommunity log public\n\
+             createUser {sender} SHA+AES SHA a\\ long\\ password AES another\\ password\n\
+             createUser {sender} SHA-256 SHA-256 a\\ long\\ password\n\
+             createUser here SHA-512 \"a long password\" AES-256 \"another password\"\n\
+             authUser log SHA+AES priv\nauthUser log SHA-256 auth\nauthUser log here priv\n"
+        );
+        let text = text.replace("a\\ long\\ password", "\"a long password\"");
+        let text = text.replace("another\\ password", "\"another password\"");
+        std::fs::write(&file, text).unwrap();
+        let mut child = Command::new("snmptrapd")
+            .args(["-f", "-Lo", "-n", "-C", "-On", "-F", "%P|%v|%w|%q\\n%V|\\n", "-c"])
+            .arg(&file)
+            .arg(format!("udp:127.0.0.1:{port}"))
+            .env("SNMP_PERSISTENT_DIR", &folder)
+            .env("SNMPCONFPATH", &folder)
+            .env("MIBS", "")
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("net-snmp is installed");
+        let (sender, lines) = std::sync::mpsc::channel();
+        let output = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in output.lines() {
+                let Ok(line) = line else { break };
+                drop(sender.send(line));
+            }
+        });
+        let receiver = Self { child, port, lines };
+        assert!(receiver.wait_for("NET-SNMP version"));
+        receiver
+    }
+
+    fn wait_for(&self, text: &str) -> bool {
+        let end = Instant::now() + Duration::from_secs(10);
+        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if line.contains(text) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn traps_and_informs_arrive() {
+    let receiver = Receiver::start();
+    let id = EngineId::of_station(8072, [2, 0, 0, 0, 0, 1]);
+    let password = "a long password";
+    let users = [
+        User::new("SHA+AES", READ).auth(AuthProtocol::Sha1, password, id).privacy(
+            PrivProtocol::Aes128,
+            "another password",
+            id,
+        ),
+        User::new("SHA-256", READ).auth(AuthProtocol::Sha256, password, id),
+    ];
+    let master = |password: &str| MasterKey::new(AuthProtocol::Sha512, password.as_bytes());
+    let remote = RemoteUser {
+        name: "here",
+        auth: Some(master(password)),
+        privacy: Some((PrivProtocol::Aes256, master("another password"))),
+    };
+    let wrong = RemoteUser { auth: Some(master("a wrong password")), ..remote };
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], receiver.port));
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let inform = Some((Duration::from_millis(300), 2));
+    let to = |credentials, inform| Target { address, credentials, inform };
+    let targets = [
+        to(Credentials::V1("public"), None),
+        to(Credentials::V2c("public"), None),
+        to(Credentials::User("SHA+AES"), None),
+        to(Credentials::User("SHA-256"), None),
+        to(Credentials::V2c("public"), inform),
+        to(Credentials::Remote(&remote), inform),
+        to(Credentials::Remote(&wrong), inform),
+        Target { address: silent.local_addr().unwrap(), credentials: Credentials::V2c("public"), inform },
+    ];
+    let mut slots: [InformSlot; 4] = Default::default();
+    let parts = standard::ALL;
+    let mut agent = Agent::new(Setup::new(Tree::new(parts).unwrap()))
+        .with_engine(Engine::start(id, &users, &mut Boots(1), 1))
+        .with_targets(&targets, &mut slots);
+
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let start = Instant::now();
+    let now = || coracle::Instant::from_micros(start.elapsed().as_micros() as u64);
+    let mut buffer = [0; 1472];
+    let mut send = |to, message: &[u8]| {
+        socket.send_to(message, to).unwrap();
+    };
+    let variables = [Binding::new(&[1, 3, 6, 1, 4, 1, 99_999, 1], Value::Integer(-129))];
+    let mut outlet = Outlet { buffer: &mut buffer, send: &mut send };
+    let first = agent.notify(&[1, 3, 6, 1, 4, 1, 99_999, 0, 17], &variables, now(), &mut outlet).unwrap();
+    let mut results = vec![];
+    let mut request = [0; 2000];
+    while results.len() < 4 && start.elapsed() < Duration::from_secs(10) {
+        if let Ok((len, from)) = socket.recv_from(&mut request) {
+            assert_eq!(agent.handle(&mut request[..len], from, now(), &mut [0; 1472]), None);
+        }
+        agent.poll(now(), &mut Outlet { buffer: &mut buffer, send: &mut send });
+        results.extend(std::iter::from_fn(|| agent.take_inform_result()));
+    }
+    results.sort_unstable();
+    assert_eq!(results, [(first, true), (first + 1, true), (first + 2, false), (first + 3, false)]);
+    // The first message and two more came to who never answers.
+    silent.set_nonblocking(true).unwrap();
+    assert_eq!(std::iter::from_fn(|| silent.recv_from(&mut request).ok()).count(), 3);
+
+    let mut heard = vec![];
+    while let Ok(line) = receiver.lines.recv_timeout(Duration::from_secs(1)) {
+        heard.push(line);
+    }
+    let count = |text: &str| heard.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(count("TRAP, SNMP v1, community public"), 1, "{heard:#?}");
+    assert_eq!(count("TRAP2, SNMP v2c, community public"), 1, "{heard:#?}");
+    assert_eq!(count("INFORM, SNMP v2c, community public"), 1, "{heard:#?}");
+    assert_eq!(count("TRAP2, SNMP v3, user SHA+AES"), 1, "{heard:#?}");
+    assert_eq!(count("TRAP2, SNMP v3, user SHA-256"), 1, "{heard:#?}");
+    assert_eq!(count("INFORM, SNMP v3, user here"), 1, "{heard:#?}");
+    assert_eq!(count(".1.3.6.1.4.1.99999.1 = INTEGER: -129"), 6, "{heard:#?}");
+    assert_eq!(count(".1.3.6.1.6.3.1.1.4.1.0 = OID: .1.3.6.1.4.1.99999.0.17"), 5, "{heard:#?}");
+    assert_eq!(count("|6|.17"), 1, "{heard:#?}");
 }

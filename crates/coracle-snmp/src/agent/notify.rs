@@ -582,6 +582,3 @@ fn write_v1(
     writer.oid(enterprise);
     writer.close(TRAP_V1, end);
 }
-
-#[cfg(test)]
-mod tests;
