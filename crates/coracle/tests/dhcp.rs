@@ -407,3 +407,16 @@ fn memory_runs_out() {
     assert_eq!(address(&mut host), FIRST);
     assert!(host.stack.netif(host.netif).unwrap().dhcp_message().is_none());
 }
+
+/// The message that gives the lease back leaves even if the server's station has to be asked for first.
+#[test]
+fn a_release_waits_for_the_server() {
+    let mut host = leased_with(&[]);
+    host.stack.netif(host.netif).unwrap().dhcp_release().unwrap();
+    assert_eq!(address(&mut host), NOBODY);
+    assert_eq!(host.sent_one().arp().target_ipv4, SERVER.octets());
+    host.input(Arp::reply(SERVER_MAC, SERVER).frame());
+    let (seen, release) = sent_message(&mut host);
+    assert_eq!((seen.source(), seen.destination()), (FIRST, SERVER));
+    assert_eq!(DhcpMessage::read(&release).unwrap().message_type(), Some(MessageType::Release));
+}

@@ -147,7 +147,9 @@ impl Engine {
         self.index_v4(slot, true);
         self.note_change(netif, reasons(&old, &settings), old);
         self.routes_changed();
-        if old.address != settings.address || old.netmask != settings.netmask {
+        // What waits when the address goes may still leave: a message that gives a lease back, say.
+        let gone = settings.address.is_unspecified();
+        if !gone && (old.address != settings.address || old.netmask != settings.netmask) {
             self.forget_neighbours(slot, false);
         }
         if old.address != settings.address {
