@@ -164,9 +164,11 @@ impl Limits {
         }
     }
 
-    /// The groups that the stack itself listens to: all nodes on each interface, and one for each IPv6 address.
+    /// The groups that the stack itself listens to: all nodes and all routers on each interface, and one
+    /// for each IPv6 address.
     pub(crate) const fn own_groups(&self) -> usize {
-        if cfg!(feature = "ipv6") { self.netifs.saturating_add(self.ipv6_addresses) } else { 0 }
+        let links = self.netifs.saturating_mul(2);
+        if cfg!(feature = "ipv6") { links.saturating_add(self.ipv6_addresses) } else { 0 }
     }
 }
 

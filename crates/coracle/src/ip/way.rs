@@ -1,6 +1,8 @@
 //! The way of a packet out: through which interface, to which neighbour, from which address.
 
 use coracle_buf::Error;
+#[cfg(feature = "ipv6")]
+use coracle_wire::{EtherType, MacAddr};
 
 use crate::address::Address;
 use crate::counters::count;
@@ -77,6 +79,19 @@ impl Engine {
             self.new_route(destination, demanded, from);
         }
         self.recent_hop.as_ref().ok_or(Error::Route)
+    }
+
+    /// What is sent next goes to a station that the sender knows, whatever else is known of the neighbour. Whoever calls
+    /// this unsettles the neighbours once it has been sent.
+    #[cfg(feature = "ipv6")]
+    pub(crate) fn route_to_station(&mut self, station: MacAddr) {
+        if let Some(hop) = &mut self.recent_hop
+            && !hop.local
+            && let Some(interface) = self.netifs.at(hop.netif)
+        {
+            hop.link = interface.link_header(station, EtherType::IPV6);
+            self.neighbours.settle();
+        }
     }
 
     #[cold]

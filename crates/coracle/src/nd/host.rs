@@ -36,7 +36,7 @@ impl Engine {
         }
         let nd = &mut interface.nd;
         if nd.is_router() {
-            nd.schedule = Some(super::advertiser::Schedule::new(now));
+            self.nd_begin_advertising(netif);
         } else if nd.believes() {
             nd.solicitations = MOST_SOLICITATIONS;
             nd.solicit_at = Some(now + Duration::from_micros(delay.into()));

@@ -20,8 +20,10 @@ mod router;
 mod solicit;
 
 use coracle_buf::{Error, Layer, Pbuf};
-use coracle_wire::icmpv6;
+use coracle_wire::ipv6::Ipv6Header;
+use coracle_wire::ipv6::extension::{Extension, Limits, Walk};
 use coracle_wire::ndp::{HOP_LIMIT, Writer};
+use coracle_wire::{MacAddr, icmpv6};
 
 use crate::address::Address;
 use crate::counters::count;
@@ -43,6 +45,7 @@ impl Engine {
         let message = packet.payload().get(usize::from(info.header_len)..).unwrap_or_default();
         // [4861-1] What crossed a router is not from this link.
         let valid = info.ttl == HOP_LIMIT
+            && !has_fragment_header(packet.payload())
             && match kind {
                 icmpv6::ROUTER_SOLICITATION => self.nd_routers_solicited(info, message).is_ok(),
                 icmpv6::ROUTER_ADVERTISEMENT => self.nd_router_advertised(info, message).is_ok(),
@@ -74,6 +77,19 @@ impl Engine {
         destination: Address,
         writer: Writer<'_>,
     ) -> Result<(), Error> {
+        self.nd_finish_and_send_to(None, netif, source, destination, writer)
+    }
+
+    /// The same, to a station if one is given: what answers a message needs no entry, so that nobody has to give way for
+    /// it.
+    fn nd_finish_and_send_to(
+        &mut self,
+        station: Option<MacAddr>,
+        netif: usize,
+        source: Address,
+        destination: Address,
+        writer: Writer<'_>,
+    ) -> Result<(), Error> {
         let handle: NetifHandle = self.netif_handle(netif).ok_or(Error::Closed)?;
         if !self.netifs.at(netif).is_some_and(Interface::is_ready) {
             return Err(Error::Interface);
@@ -82,6 +98,25 @@ impl Engine {
         let mut message = small_pbuf(&self.memory, Layer::Ip, bytes.len())?;
         message.take(bytes)?;
         self.route_to(destination, Some(handle))?;
-        self.icmpv6_send(source, destination, message, HOP_LIMIT)
+        if let Some(station) = station {
+            self.route_to_station(station);
+        }
+        let sent = self.icmpv6_send(source, destination, message, HOP_LIMIT);
+        if station.is_some() {
+            self.neighbours.unsettle();
+        }
+        sent
     }
+}
+
+/// Whether a packet says that it is a fragment, even if it is the only one [6980-1].
+fn has_fragment_header(packet: &[u8]) -> bool {
+    let Ok(header) = Ipv6Header::read(packet) else { return false };
+    let mut walk = Walk::new(packet, header.next_header(), Limits::default());
+    while let Ok(Some(extension)) = walk.step() {
+        if matches!(extension, Extension::Fragment(_)) {
+            return true;
+        }
+    }
+    false
 }

@@ -100,8 +100,8 @@ impl Engine {
         }
         if let Some(interface) = self.netifs.at_mut(netif) {
             interface.nd.solicit_at = None;
-            interface.nd.schedule = None;
         }
+        self.nd_end_advertising(netif);
         self.wheel.cancel(self.timers.nd(netif));
     }
 

@@ -2,10 +2,10 @@
 
 use coracle_buf::Error;
 use coracle_wire::Malformed;
-use coracle_wire::ipv6::group::ALL_NODES;
+use coracle_wire::ipv6::group::{ALL_NODES, ALL_ROUTERS};
 use coracle_wire::ndp::{AdvertisementFields, RouterSolicitation, Writer};
 
-use super::advertiser::RouterSettings;
+use super::advertiser::{RouterSettings, Schedule};
 use super::interface::Ipv6Settings;
 use super::solicit::source_station;
 use crate::address::Address;
@@ -64,7 +64,14 @@ impl Engine {
         let Some(interface) = self.netifs.at_mut(netif) else { return Err(Error::Closed) };
         let (before, ready) = (interface.nd.settings, interface.is_ready());
         interface.nd.settings = settings;
-        interface.nd.schedule = None;
+        interface.nd.solicit_at = None;
+        self.nd_end_advertising(netif);
+        self.nd_set_timer(netif);
+        if settings.router.is_some() && self.learned.retain(|entry| entry.netif as usize != netif) {
+            // A router finds its ways by other means than a host.
+            self.routes_changed();
+            self.learned_set_timer();
+        }
         if let Some(router) = before.router
             && settings.router.is_none()
             && ready
@@ -75,6 +82,25 @@ impl Engine {
             self.nd_up(netif);
         }
         Ok(())
+    }
+
+    /// The router speaks from now on, and listens to those who ask for routers.
+    pub(super) fn nd_begin_advertising(&mut self, netif: usize) {
+        let Some(interface) = self.netifs.at_mut(netif) else { return };
+        let first = interface.nd.schedule.is_none();
+        interface.nd.schedule = Some(Schedule::new(self.now));
+        let group = Address::v6(ALL_ROUTERS.octets(), netif);
+        if first && self.groups.hold(&self.hash_key, netif as u32, group).is_err() {
+            count!(self.counters.nd.addresses_refused);
+        }
+    }
+
+    pub(super) fn nd_end_advertising(&mut self, netif: usize) {
+        let schedule = self.netifs.at_mut(netif).and_then(|interface| interface.nd.schedule.take());
+        if schedule.is_some() {
+            let group = Address::v6(ALL_ROUTERS.octets(), netif);
+            self.groups.release(&self.hash_key, netif as u32, group);
+        }
     }
 
     /// Says that this router is none any more [RFC 4861 §6.2.5].

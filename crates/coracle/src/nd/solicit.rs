@@ -89,16 +89,18 @@ impl Engine {
         {
             self.nud_heard(netif, info.source, station, None);
         }
-        self.nd_advertise(info, target, !examined);
+        self.nd_advertise(info, target, station);
         Ok(())
     }
 
-    /// [4861-7] Answers a solicitation; one without a source address is answered to all.
-    fn nd_advertise(&mut self, info: &Received, target: Address, solicited: bool) {
+    /// [4861-7] Answers a solicitation, at the station that it came from if it says one. One without a source address is
+    /// answered to all.
+    fn nd_advertise(&mut self, info: &Received, target: Address, station: Option<MacAddr>) {
         let netif = info.netif.slot();
+        let solicited = !info.source.is_unspecified();
         let all_nodes = Address::v6(ALL_NODES.octets(), netif);
         let destination = if solicited { info.source } else { all_nodes };
-        match self.nd_try_advertise(netif, target, destination, solicited) {
+        match self.nd_try_advertise(netif, target, destination, station) {
             Ok(()) => count!(self.counters.nd.advertisements_sent),
             Err(_) => count!(self.counters.nd.send_failed),
         }
@@ -109,18 +111,19 @@ impl Engine {
         netif: usize,
         target: Address,
         destination: Address,
-        solicited: bool,
+        station: Option<MacAddr>,
     ) -> Result<(), Error> {
         let own = self.netifs.at(netif).and_then(Interface::mac).ok_or(Error::Interface)?;
         let router = self.netifs.at(netif).is_some_and(|interface| interface.nd.is_router());
         // Whether it is ours alone is not certain yet [RFC 4429 §3.3].
         let state = self.address_v6(netif, target).and_then(|at| self.addresses.v6.at(at));
         let overrides = state.is_none_or(|entry| entry.state != AddressState::Optimistic);
+        let solicited = !destination.is_multicast();
         let mut bytes = [0; MESSAGE_LEN];
         let mut writer =
             Writer::neighbour_advertisement(&mut bytes, target.to_v6(), router, solicited, overrides);
         writer.target_station(own);
-        self.nd_finish_and_send(netif, target, destination, writer)
+        self.nd_finish_and_send_to(station, netif, target, destination, writer)
     }
 
     pub(super) fn nd_advertised(&mut self, info: &Received, message: &[u8]) -> Result<(), Malformed> {
