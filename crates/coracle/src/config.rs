@@ -48,6 +48,8 @@ pub struct Limits {
     pub routes: usize,
     /// Multicast groups joined, each on one interface.
     pub groups: usize,
+    /// Destinations with a path MTU or a router of their own, which ICMP told.
+    pub destinations: usize,
     /// Datagrams of which fragments are missing; when there are more, the oldest go. lwIP: `MEMP_NUM_REASSDATA`.
     pub reassemblies: usize,
     /// Fragments of all of these, each of which holds a buffer. lwIP: `IP_REASS_MAX_PBUFS`.
@@ -85,6 +87,7 @@ impl Limits {
         stations: 0,
         routes: 0,
         groups: 0,
+        destinations: 0,
         reassemblies: 0,
         fragments: 0,
         dhcp_clients: 0,
@@ -113,6 +116,7 @@ impl Limits {
         stations: 0,
         routes: 2,
         groups: 4,
+        destinations: 4,
         reassemblies: 2,
         fragments: 8,
         dhcp_clients: 0,
@@ -141,6 +145,7 @@ impl Limits {
         stations: 1_024,
         routes: 256,
         groups: 256,
+        destinations: 1_024,
         reassemblies: 64,
         fragments: 1_024,
         dhcp_clients: 256,
@@ -201,6 +206,11 @@ pub struct Config {
     pub strong_host: bool,
     /// Tell hosts of a shorter way to where they send through us, on the interfaces that forward [RFC 1812 §5.2.7.2].
     pub send_redirects: bool,
+    /// Believe IPv4 redirects of the router that packets go by, on interfaces that do not forward [RFC 1122 §3.2.2.2].
+    pub accept_redirects: bool,
+    /// Forbid routers to cut IPv4 datagrams that fit the way as far as it is known, so that they tell how much it takes
+    /// [RFC 1191]. What is longer leaves in fragments. TCP has a setting of its own, and of IPv6 it is always so.
+    pub path_mtu_discovery: bool,
     /// Answer echo requests sent to broadcast and multicast addresses. Off unless asked for [RFC 1122 §3.2.2.6].
     pub broadcast_echo: bool,
     /// ICMP errors sent in a second, at the most [RFC 1812 §4.3.2.8].
@@ -245,6 +255,8 @@ impl Config {
             default_ttl: 64,
             strong_host: false,
             send_redirects: true,
+            accept_redirects: true,
+            path_mtu_discovery: false,
             broadcast_echo: false,
             icmp_errors_per_second: 100,
             icmp_error_burst: 20,

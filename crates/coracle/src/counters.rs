@@ -152,6 +152,8 @@ pub struct IcmpCounters {
     pub sent: u32,
     /// Echo requests answered.
     pub echo_replies: u32,
+    /// Redirects believed.
+    pub redirects: u32,
     /// Errors received that concern a control block, and were reported to it.
     pub errors_reported: u32,
     /// Dropped: shorter than its header.
@@ -162,7 +164,7 @@ pub struct IcmpCounters {
     pub unhandled: u32,
     /// Dropped: an echo request to a broadcast or multicast address.
     pub broadcast_echo: u32,
-    /// Dropped: an error whose quoted packet is malformed, or not from us.
+    /// Dropped: an error whose quoted packet is malformed, or not from us, or a redirect that is not to be believed.
     pub bad_quote: u32,
     /// Dropped: an error that concerns nobody.
     pub unclaimed: u32,

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::icmp::RateLimit;
 use crate::ip::Received;
 use crate::ip::addresses::Addresses;
+use crate::ip::destinations::Destinations;
 use crate::ip::groups::Groups;
 use crate::ip::input::{RecentSender, Refused};
 #[cfg(feature = "ipv6")]
@@ -34,7 +35,8 @@ use crate::time::{Instant, Wheel};
 use crate::udp::UdpTable;
 
 /// Which timer of the wheel is whose: application timers first, then one for each neighbour, one for each
-/// connection, one for TIME-WAIT, one for datagrams of which fragments are missing, those of the services.
+/// connection, one for TIME-WAIT, one for datagrams of which fragments are missing, one for
+/// paths, those of the services.
 #[derive(Clone, Copy)]
 pub(crate) struct Timers {
     timeouts: usize,
@@ -62,6 +64,12 @@ impl Timers {
         self.timeouts + self.neighbours + self.tcp
     }
 
+    /// The one timer of all that is known of destinations.
+    #[inline]
+    pub(crate) fn destinations(self) -> usize {
+        self.time_wait() + 2
+    }
+
     /// The one timer of all datagrams of which fragments are missing.
     #[inline]
     pub(crate) fn reassembly(self) -> usize {
@@ -71,7 +79,7 @@ impl Timers {
     /// One for each IPv6 address: its examination, and its ends.
     #[cfg(feature = "ipv6")]
     pub(crate) fn address(self, position: usize) -> usize {
-        self.reassembly() + 1 + position
+        self.destinations() + 1 + position
     }
 
     /// One for each interface: routers asked for, or advertised.
@@ -91,7 +99,7 @@ impl Timers {
         #[cfg(feature = "ipv6")]
         return self.learned() + 1;
         #[cfg(not(feature = "ipv6"))]
-        return self.reassembly() + 1;
+        return self.destinations() + 1;
     }
 
     /// The timer of an interface that comes to its address by itself.
@@ -117,7 +125,7 @@ impl Timers {
         let own = self.timeouts.checked_add(self.neighbours)?.checked_add(self.tcp)?;
         #[cfg(feature = "ipv6")]
         let own = own.checked_add(self.addresses)?.checked_add(self.netifs + 1)?;
-        own.checked_add(2 + dhcp + Services::TIMERS)
+        own.checked_add(3 + dhcp + Services::TIMERS)
     }
 }
 
@@ -200,6 +208,8 @@ pub(crate) struct Engine {
     pub(crate) recent_sender: RecentSender,
     #[cfg(feature = "ipv6")]
     pub(crate) recent_sender_v6: RecentSenderV6,
+    /// Path MTUs and redirects.
+    pub(crate) destinations: Destinations,
     /// Datagrams of which fragments are missing.
     pub(crate) reassembly: Reassembly,
     pub(crate) groups: Groups,
@@ -290,6 +300,7 @@ impl Engine {
             recent_sender: RecentSender::NONE,
             #[cfg(feature = "ipv6")]
             recent_sender_v6: RecentSenderV6::NONE,
+            destinations: Destinations::new(arena, limits.destinations)?,
             reassembly: Reassembly::new(arena, limits.reassemblies, limits.fragments)?,
             groups: Groups::new(arena, limits.groups, limits.own_groups())?,
             bridges: 0,
@@ -538,6 +549,9 @@ impl Engine {
     fn service_timer(&mut self, timer: usize) {
         if timer == self.timers.reassembly() {
             return self.reassembly_timer();
+        }
+        if timer == self.timers.destinations() {
+            return self.destinations_timer();
         }
         #[cfg(feature = "ipv6")]
         if timer <= self.timers.learned() {

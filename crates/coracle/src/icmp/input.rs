@@ -48,8 +48,11 @@ impl Engine {
                 let kind = error_kind(kind, code, mtu, pointer);
                 self.icmp_error_input(info, &packet, kind)
             }
-            // Replies are the raw control blocks'. Source quench [RFC 6633 §3], redirects, timestamps and address
-            // masks change nothing [1122-ICMP-1] [1122-ICMP-11] [6633-1] [RFC 9293 MUST-55].
+            icmpv4::REDIRECT if code <= icmpv4::redirect::HOST_SERVICE => {
+                self.icmp_redirect(info, &packet);
+                None
+            }
+            // Replies are the raw control blocks'. Source quench [RFC 6633 §3], timestamps and address masks change nothing [1122-ICMP-1] [1122-ICMP-11] [6633-1] [RFC 9293 MUST-55].
             _ => {
                 count!(self.counters.icmp.unhandled);
                 None
@@ -97,6 +100,24 @@ impl Engine {
         count!(self.counters.icmp.sent);
         count!(self.counters.icmp.echo_replies);
         Some(())
+    }
+
+    /// A router names another for a destination of ours.
+    fn icmp_redirect(&mut self, info: &Received, packet: &Pbuf) {
+        let header_len = usize::from(info.header_len);
+        let bytes = packet.payload().get(header_len..).unwrap_or_default();
+        let rest = IcmpHeader::read(bytes).map(|header| header.rest);
+        let quoted = bytes.get(icmpv4::HEADER_LEN..).map(icmpv4::read_quoted);
+        let (Ok(gateway), Some(Ok(quoted))) = (rest, quoted) else {
+            count!(self.counters.icmp.bad_quote);
+            return;
+        };
+        let ours = self.owner_of(quoted.header.source().into()).is_some();
+        if ours && self.learn_redirect(info, quoted.header.destination(), gateway.into()) {
+            count!(self.counters.icmp.redirects);
+        } else {
+            count!(self.counters.icmp.bad_quote);
+        }
     }
 
     /// An error about a packet that this host is said to have sent [1122-ICMP-5].

@@ -137,6 +137,7 @@ impl<'a> Sender<'a> {
             local: Endpoint::new(source, from_port),
             remote: Endpoint::new(destination, to_port),
             has_ports: quoted.ports().is_some(),
+            len: quoted.header.total_len(),
             transport: quoted.transport,
         }
     }

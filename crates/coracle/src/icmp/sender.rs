@@ -7,7 +7,7 @@ use coracle_wire::ipv4::protocol;
 use crate::address::Endpoint;
 use crate::counters::count;
 use crate::engine::Engine;
-use crate::event::{Event, IcmpError};
+use crate::event::{Event, IcmpError, IcmpErrorKind};
 
 /// The longest part of a packet that its headers and ports take, mostly.
 const QUOTE: usize = 68;
@@ -19,6 +19,8 @@ pub(crate) struct Sender<'a> {
     pub(super) local: Endpoint,
     pub(super) remote: Endpoint,
     pub(super) has_ports: bool,
+    /// Bytes of the packet as it says.
+    pub(super) len: usize,
     /// The start of the transport's packet.
     pub(super) transport: &'a [u8],
 }
@@ -31,6 +33,7 @@ impl<'a> Sender<'a> {
             local: Endpoint::new(quoted.header.source().into(), from_port),
             remote: Endpoint::new(quoted.header.destination().into(), to_port),
             has_ports: quoted.ports().is_some(),
+            len: quoted.header.total_len(),
             transport: quoted.transport,
         }
     }
@@ -55,6 +58,12 @@ impl Engine {
                 pcb.map(|pcb| Event::RawError { pcb, to: remote.address, error })
             }
         };
+        if let IcmpErrorKind::FragmentationNeeded { mtu } = error.kind
+            && (event.is_some() || !remote.address.is_v4())
+        {
+            // Nobody has to know of our own answers to pings, and of IPv6 a lie cannot do much harm.
+            self.learn_path_mtu(remote.address, sender.len, mtu);
+        }
         let counters = self.counters.icmp_of(remote.address);
         match event {
             Some(_) => count!(counters.errors_reported),

@@ -90,6 +90,7 @@ impl Engine {
         if hop.local || hop.cast != Cast::Unicast {
             return Err(None);
         }
+        // What is known of the rest of the way is its sender's to learn.
         let mtu = self.netifs.at(hop.netif).map_or(0, |interface| interface.mtu);
         let whole =
             !info.source.is_v4() || Ipv4Header::read(packet.payload()).is_ok_and(Ipv4Header::dont_fragment);

@@ -5,7 +5,7 @@
 use coracle_buf::{Error, Layer, Memory, Pbuf, PbufQueue};
 use coracle_wire::MacAddr;
 use coracle_wire::ipv4::{
-    CHECKSUM_OFFSET, HEADER_LEN, Ipv4Fields, Ipv4Header, MAX_HEADER_LEN, write_header_with_options,
+    CHECKSUM_OFFSET, HEADER_LEN, Ipv4Fields, Ipv4Header, MAX_HEADER_LEN, protocol, write_header_with_options,
 };
 #[cfg(feature = "ipv6")]
 use coracle_wire::ipv6::{self, extension};
@@ -35,7 +35,7 @@ pub(crate) struct Link<'a> {
 impl Engine {
     /// Sends a packet that is longer than its way takes.
     ///
-    /// [`Error::Value`] when it is longer than any packet, or must not be cut.
+    /// [`Error::Value`] when it is longer than any packet.
     #[cold]
     #[inline(never)]
     pub(super) fn ip_send_long(
@@ -48,11 +48,7 @@ impl Engine {
         let bare = Hop { link: LinkHeader::NONE, ..*hop };
         let v4 = hop.destination.is_v4();
         let longest = if v4 { LONGEST_V4 } else { LONGEST_V6 };
-        let whole = match send {
-            Some(send) => send.dont_fragment,
-            None => !v4 || Ipv4Header::read(data.payload()).is_ok_and(Ipv4Header::dont_fragment),
-        };
-        if whole || bare.headers_len(send) + data.len() > longest {
+        if bare.headers_len(send) + data.len() > longest {
             count!(self.counters.ip_of(hop.destination).too_big);
             return Err(Rejected::new(Error::Value, data));
         }
@@ -60,6 +56,8 @@ impl Engine {
             // It is cut when the station is known.
             return self.ip_let_wait(position, hop, send, data);
         }
+        let send = send.map(|send| Send { dont_fragment: false, ..*send });
+        let send = send.as_ref();
         let packet = self.ip_with_headers(&bare, send, data)?;
         if let Err(error) = self.ip_send_cut(hop, &packet, false) {
             if error == Error::WouldBlock {
@@ -116,6 +114,21 @@ impl Engine {
         let interface = self.netifs.get(netif.0).ok_or(Error::Route)?;
         hop.link = interface.link_header(mac, ether_type(info.destination));
         self.ip_send_cut(&hop, &frame, true)
+    }
+}
+
+impl Hop {
+    /// Whether a packet must not be cut here. One that only shall not be cut on the way, so that the path's MTU becomes
+    /// known, may be; and TCP makes shorter segments instead.
+    pub(super) fn is_to_stay_whole(&self, send: Option<&Send>, data: &Pbuf) -> bool {
+        match send {
+            Some(send) => send.dont_fragment && (!self.dont_fragment || send.protocol == protocol::TCP),
+            None if self.destination.is_v4() => {
+                Ipv4Header::read(data.payload()).is_ok_and(Ipv4Header::dont_fragment)
+            }
+            // Another's, as ours are never sent without a header made here [RFC 8200 §5].
+            None => true,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod addresses;
 #[cfg(feature = "dns")]
 mod destination;
+pub(crate) mod destinations;
 pub(crate) mod forward;
 pub(crate) mod fragment;
 mod fragment_input;
@@ -12,6 +13,7 @@ pub(crate) mod groups;
 pub(crate) mod input;
 #[cfg(feature = "ipv6")]
 pub(crate) mod input_v6;
+mod learn;
 pub(crate) mod output;
 pub(crate) mod packet;
 pub(crate) mod reassembly;

@@ -171,7 +171,17 @@ impl Engine {
     #[inline(never)]
     fn ip_send_slowly(&mut self, send: Option<Send>, data: Pbuf) -> Result<(), Rejected> {
         let Some(mut hop) = self.recent_hop else { return Err(Rejected::new(Error::Route, data)) };
-        let long = send.as_ref().map_or(0, Send::headers_len) + data.len() > usize::from(hop.mtu);
+        let len = send.as_ref().map_or(0, Send::headers_len) + data.len();
+        let (path_mtu, mut long) = (hop.mtu, len > usize::from(hop.mtu));
+        if long && !hop.local && hop.is_to_stay_whole(send.as_ref(), &data) {
+            hop.mtu = self.netifs.at(hop.netif).map_or(0, |interface| interface.mtu);
+            if len > usize::from(hop.mtu) {
+                count!(self.counters.ip_of(hop.destination).too_big);
+                return Err(Rejected::new(Error::Value, data));
+            }
+            // It fits the link; a router that cannot send it on tells its sender.
+            long = false;
+        }
         if hop.local && !long {
             return self.ip_send_to_ourselves(&hop, send.as_ref(), data);
         }
@@ -198,7 +208,11 @@ impl Engine {
         }
         self.recent_hop = Some(hop);
         self.neighbours.settle();
-        self.ip_send(send.as_ref(), data)
+        let sent = self.ip_send(send.as_ref(), data);
+        if let Some(hop) = &mut self.recent_hop {
+            hop.mtu = path_mtu;
+        }
+        sent
     }
 
     /// Lets a packet wait for the station of its neighbour.

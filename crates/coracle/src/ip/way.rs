@@ -4,6 +4,7 @@ use coracle_buf::Error;
 #[cfg(feature = "ipv6")]
 use coracle_wire::{EtherType, MacAddr};
 
+use super::learn::LEAST_MTU_V4;
 use crate::address::Address;
 use crate::counters::count;
 use crate::engine::Engine;
@@ -29,8 +30,10 @@ pub(crate) struct Hop {
     pub(super) stationless: bool,
     /// The address that packets are sent from: the chosen one, or the interface's; see [`Hop::has_source`].
     pub(crate) source: Address,
-    /// The interface's.
+    /// The interface's, or the path's, if that takes less.
     pub(crate) mtu: u16,
+    /// Datagrams are not to be cut on the way, so that the path's MTU becomes known.
+    pub(crate) dont_fragment: bool,
     /// The interface's.
     pub(crate) checksums: Checksums,
     /// What the link puts in front of a packet, while [`Neighbours`](crate::link::neighbours::Neighbours) says that
@@ -157,11 +160,16 @@ impl Engine {
         let usable = |netif: NetifHandle| demanded.is_none_or(|demanded| demanded == netif) && ready(netif);
         let entry = self.routes.find(destination, usable)?;
         let interface = self.netifs.get(entry.netif.0)?;
+        let slot = entry.netif.0.index as usize;
         let on_link = entry.gateway.is_unspecified();
         if on_link && destination.as_v4().is_some_and(|destination| interface.is_broadcast(destination)) {
             return self.hop(entry.netif, destination, destination, Cast::Broadcast, false);
         }
-        let next = if on_link { destination } else { entry.gateway };
+        let next = match on_link {
+            true => destination,
+            // A redirect may have named another router of the same link [1122-IP-12].
+            false => self.destinations.gateway(&self.hash_key, destination, slot).unwrap_or(entry.gateway),
+        };
         self.hop(entry.netif, destination, next, Cast::Unicast, false)
     }
 
@@ -175,6 +183,8 @@ impl Engine {
     ) -> Option<Hop> {
         let interface = self.netifs.get(netif.0)?;
         let source = if local { destination } else { self.source_for(netif.slot(), interface, destination) };
+        let known = self.destinations.mtu(&self.hash_key, destination);
+        let mtu = interface.mtu_for(destination);
         Some(Hop {
             destination,
             from: Address::ANY,
@@ -187,7 +197,9 @@ impl Engine {
             stationless: !matches!(interface.medium, Medium::Ethernet(_)),
             source,
             // What comes back crosses no link.
-            mtu: if local { u16::MAX } else { interface.mtu_for(destination) },
+            mtu: if local { u16::MAX } else { known.map_or(mtu, |known| known.min(mtu)) },
+            dont_fragment: self.config.path_mtu_discovery
+                && !known.is_some_and(|known| known <= LEAST_MTU_V4),
             checksums: interface.checksums,
             link: LinkHeader::NONE,
         })

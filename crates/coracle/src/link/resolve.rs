@@ -160,6 +160,7 @@ impl Engine {
     pub(crate) fn give_up(&mut self, position: usize) {
         let Some(mut entry) = self.neighbours.remove(&self.hash_key, position) else { return };
         count!(self.counters.arp.unresolved);
+        self.forget_redirects_to(entry.netif as usize, entry.address);
         while let Some(mut frame) = entry.pending.pop_front() {
             count!(self.counters.arp.pending_dropped);
             let link = self.netifs.at(entry.netif as usize).map_or(0, Interface::link_header_len);

@@ -46,6 +46,7 @@ impl Engine {
         }
         self.forget_neighbours(slot, true);
         self.reassembly.forget(slot);
+        self.forget_redirects_to(slot, Address::ANY);
         self.bridge_forget(slot);
         self.groups.forget(&self.hash_key, slot as u32);
         #[cfg(feature = "dns")]

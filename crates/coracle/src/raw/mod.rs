@@ -253,6 +253,7 @@ impl Engine {
             None if hop.has_source() => hop.source,
             None => return Err(Error::Route),
         };
+        send.dont_fragment = hop.dont_fragment;
         if let Some(offset) = checksum_offset {
             put_checksum(data, offset.into(), &send)?;
         }

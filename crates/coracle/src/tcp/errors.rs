@@ -34,7 +34,13 @@ impl Engine {
         count!(self.counters.icmp.errors_reported);
         let opening = matches!(pcb.state, TcpState::SynSent | TcpState::SynReceived);
         match kind {
-            IcmpErrorKind::FragmentationNeeded { mtu } => self.tcp_path_mtu(position, mtu),
+            IcmpErrorKind::FragmentationNeeded { mtu } => {
+                self.tcp_path_mtu(position, mtu);
+                if mtu > 0 && self.config.tcp.path_mtu_discovery {
+                    // Others who send there need not find out themselves.
+                    self.learn_path_mtu(remote.address, usize::MAX, mtu);
+                }
+            }
             // [RFC 9293 SHLD-26] [RFC 5461 §4] They end what is being opened; what stands is not so easily ended.
             IcmpErrorKind::ProtocolUnreachable | IcmpErrorKind::PortUnreachable if opening => {
                 self.tcp_end(position, Some(Error::Reset));

@@ -51,7 +51,8 @@ impl Engine {
         let (source, checksum) = (hop.source, hop.checksums.contains(Checksums::GENERATE_UDP));
         let transport = header(source, destination, ports, checksum && !pcb.no_checksum, &data);
         let send = Send::new(source, destination, protocol::UDP, (pcb.ttl, pcb.tos));
-        let send = Send { transport: Some(transport), ..send.of_flow(&self.label_key, ports) };
+        let dont_fragment = hop.dont_fragment;
+        let send = Send { transport: Some(transport), dont_fragment, ..send.of_flow(&self.label_key, ports) };
         match self.ip_emit(Some(send), data) {
             Ok(()) => {
                 count!(self.counters.udp.sent);
@@ -148,7 +149,8 @@ impl Engine {
         let ttl = if multicast { pcb.multicast_ttl } else { pcb.ttl };
         let transport = Some(transport);
         let send = Send::new(source, destination, protocol, (ttl, pcb.tos));
-        let send = Send { transport, ..send.of_flow(&self.label_key, ports) };
+        let dont_fragment = hop.dont_fragment;
+        let send = Send { transport, dont_fragment, ..send.of_flow(&self.label_key, ports) };
         Ok((send, multicast && pcb.multicast_loop))
     }
 
