@@ -49,7 +49,7 @@ pub struct Limits {
     /// Multicast groups joined, each on one interface.
     pub groups: usize,
     /// Destinations with a path MTU or a router of their own, which ICMP told.
-    pub destinations: usize,
+    pub paths: usize,
     /// Datagrams of which fragments are missing; when there are more, the oldest go. lwIP: `MEMP_NUM_REASSDATA`.
     pub reassemblies: usize,
     /// Fragments of all of these, each of which holds a buffer. lwIP: `IP_REASS_MAX_PBUFS`.
@@ -87,7 +87,7 @@ impl Limits {
         stations: 0,
         routes: 0,
         groups: 0,
-        destinations: 0,
+        paths: 0,
         reassemblies: 0,
         fragments: 0,
         dhcp_clients: 0,
@@ -116,7 +116,7 @@ impl Limits {
         stations: 0,
         routes: 2,
         groups: 4,
-        destinations: 4,
+        paths: 4,
         reassemblies: 2,
         fragments: 8,
         dhcp_clients: 0,
@@ -145,7 +145,7 @@ impl Limits {
         stations: 1_024,
         routes: 256,
         groups: 256,
-        destinations: 1_024,
+        paths: 1_024,
         reassemblies: 64,
         fragments: 1_024,
         dhcp_clients: 256,

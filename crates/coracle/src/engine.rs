@@ -12,11 +12,11 @@ use crate::event::Event;
 use crate::icmp::RateLimit;
 use crate::ip::Received;
 use crate::ip::addresses::Addresses;
-use crate::ip::destinations::Destinations;
 use crate::ip::groups::Groups;
 use crate::ip::input::{RecentSender, Refused};
 #[cfg(feature = "ipv6")]
 use crate::ip::input_v6::RecentSenderV6;
+use crate::ip::paths::Paths;
 use crate::ip::reassembly::Reassembly;
 use crate::ip::route::Routes;
 use crate::ip::way::Hop;
@@ -64,9 +64,9 @@ impl Timers {
         self.timeouts + self.neighbours + self.tcp
     }
 
-    /// The one timer of all that is known of destinations.
+    /// The one timer of all that is known of paths.
     #[inline]
-    pub(crate) fn destinations(self) -> usize {
+    pub(crate) fn paths(self) -> usize {
         self.time_wait() + 2
     }
 
@@ -79,7 +79,7 @@ impl Timers {
     /// One for each IPv6 address: its examination, and its ends.
     #[cfg(feature = "ipv6")]
     pub(crate) fn address(self, position: usize) -> usize {
-        self.destinations() + 1 + position
+        self.paths() + 1 + position
     }
 
     /// One for each interface: routers asked for, or advertised.
@@ -99,7 +99,7 @@ impl Timers {
         #[cfg(feature = "ipv6")]
         return self.learned() + 1;
         #[cfg(not(feature = "ipv6"))]
-        return self.destinations() + 1;
+        return self.paths() + 1;
     }
 
     /// The timer of an interface that comes to its address by itself.
@@ -209,7 +209,7 @@ pub(crate) struct Engine {
     #[cfg(feature = "ipv6")]
     pub(crate) recent_sender_v6: RecentSenderV6,
     /// Path MTUs and redirects.
-    pub(crate) destinations: Destinations,
+    pub(crate) paths: Paths,
     /// Datagrams of which fragments are missing.
     pub(crate) reassembly: Reassembly,
     pub(crate) groups: Groups,
@@ -300,7 +300,7 @@ impl Engine {
             recent_sender: RecentSender::NONE,
             #[cfg(feature = "ipv6")]
             recent_sender_v6: RecentSenderV6::NONE,
-            destinations: Destinations::new(arena, limits.destinations)?,
+            paths: Paths::new(arena, limits.paths)?,
             reassembly: Reassembly::new(arena, limits.reassemblies, limits.fragments)?,
             groups: Groups::new(arena, limits.groups, limits.own_groups())?,
             bridges: 0,
@@ -550,8 +550,8 @@ impl Engine {
         if timer == self.timers.reassembly() {
             return self.reassembly_timer();
         }
-        if timer == self.timers.destinations() {
-            return self.destinations_timer();
+        if timer == self.timers.paths() {
+            return self.paths_timer();
         }
         #[cfg(feature = "ipv6")]
         if timer <= self.timers.learned() {

@@ -310,7 +310,7 @@ fn what_is_not_whole_in_time_is_reported_if_its_first_fragment_came() {
 const FAR_IP: &str = "2001:db8:1::7";
 const FAR_MAC: MacAddr = MacAddr::new(2, 0, 0, 0, 1, 7);
 
-/// A router between 2001:db8::/64 and 2001:db8:1::/64.
+/// A router between `2001:db8::/64` and `2001:db8:1::/64`.
 fn router(far_mtu: u16) -> (Host, NetifHandle) {
     let mut host = host();
     let config = NetifConfig::ethernet(MacAddr::new(2, 0, 0, 0, 1, 1)).mtu(far_mtu);

@@ -91,7 +91,7 @@ impl Engine {
             return Err(None);
         }
         // What is known of the rest of the way is its sender's to learn.
-        let mtu = self.netifs.at(hop.netif).map_or(0, |interface| interface.mtu);
+        let mtu = self.netifs.at(hop.netif).map_or(0, |interface| interface.mtu_for(info.destination));
         let whole =
             !info.source.is_v4() || Ipv4Header::read(packet.payload()).is_ok_and(Ipv4Header::dont_fragment);
         if whole && packet.len() > usize::from(mtu) {

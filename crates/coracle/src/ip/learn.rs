@@ -1,4 +1,4 @@
-//! What ICMP teaches about destinations: path MTUs and redirects, from those who can know.
+//! What ICMP teaches about paths: path MTUs and redirects, from those who can know.
 
 use core::net::Ipv4Addr;
 
@@ -31,8 +31,8 @@ impl Engine {
         if hop.local || mtu >= hop.mtu {
             return;
         }
-        self.destinations.set_mtu(&self.hash_key, destination, mtu, self.now);
-        self.set_destinations_timer();
+        self.paths.set_mtu(&self.hash_key, destination, mtu, self.now);
+        self.set_paths_timer();
         self.forget_ways();
     }
 
@@ -60,8 +60,8 @@ impl Engine {
         if !from_first_hop || hop.local || hop.cast != Cast::Unicast {
             return false;
         }
-        self.destinations.set_gateway(&self.hash_key, to, netif, gateway, self.now);
-        self.set_destinations_timer();
+        self.paths.set_gateway(&self.hash_key, to, netif, gateway, self.now);
+        self.set_paths_timer();
         self.forget_ways();
         true
     }
@@ -69,20 +69,20 @@ impl Engine {
     /// A neighbour does not answer: nothing goes by it that a redirect sent there.
     #[cold]
     pub(crate) fn forget_redirects_to(&mut self, netif: usize, gateway: Address) {
-        if self.destinations.forget_gateway(&self.hash_key, netif, gateway) {
+        if self.paths.forget_gateway(&self.hash_key, netif, gateway) {
             self.forget_ways();
         }
     }
 
-    pub(crate) fn destinations_timer(&mut self) {
-        self.destinations.expire(&self.hash_key, self.now);
+    pub(crate) fn paths_timer(&mut self) {
+        self.paths.expire(&self.hash_key, self.now);
         self.forget_ways();
-        self.set_destinations_timer();
+        self.set_paths_timer();
     }
 
-    fn set_destinations_timer(&mut self) {
-        let timer = self.timers.destinations();
-        match self.destinations.next_deadline() {
+    fn set_paths_timer(&mut self) {
+        let timer = self.timers.paths();
+        match self.paths.next_deadline() {
             Some(deadline) => self.wheel.set(timer, deadline),
             None => self.wheel.cancel(timer),
         }

@@ -3,7 +3,6 @@
 pub(crate) mod addresses;
 #[cfg(feature = "dns")]
 mod destination;
-pub(crate) mod destinations;
 pub(crate) mod forward;
 pub(crate) mod fragment;
 mod fragment_input;
@@ -16,6 +15,7 @@ pub(crate) mod input_v6;
 mod learn;
 pub(crate) mod output;
 pub(crate) mod packet;
+pub(crate) mod paths;
 pub(crate) mod reassembly;
 pub(crate) mod route;
 #[cfg(feature = "ipv6")]

@@ -174,7 +174,7 @@ impl Engine {
         let len = send.as_ref().map_or(0, Send::headers_len) + data.len();
         let (path_mtu, mut long) = (hop.mtu, len > usize::from(hop.mtu));
         if long && !hop.local && hop.is_to_stay_whole(send.as_ref(), &data) {
-            hop.mtu = self.netifs.at(hop.netif).map_or(0, |interface| interface.mtu);
+            hop.mtu = self.netifs.at(hop.netif).map_or(0, |interface| interface.mtu_for(hop.destination));
             if len > usize::from(hop.mtu) {
                 count!(self.counters.ip_of(hop.destination).too_big);
                 return Err(Rejected::new(Error::Value, data));

@@ -165,11 +165,9 @@ impl Engine {
         if on_link && destination.as_v4().is_some_and(|destination| interface.is_broadcast(destination)) {
             return self.hop(entry.netif, destination, destination, Cast::Broadcast, false);
         }
-        let next = match on_link {
-            true => destination,
-            // A redirect may have named another router of the same link [1122-IP-12].
-            false => self.destinations.gateway(&self.hash_key, destination, slot).unwrap_or(entry.gateway),
-        };
+        // A redirect may have named another router of the same link [1122-IP-12].
+        let redirected = || self.paths.gateway(&self.hash_key, destination, slot);
+        let next = if on_link { destination } else { redirected().unwrap_or(entry.gateway) };
         self.hop(entry.netif, destination, next, Cast::Unicast, false)
     }
 
@@ -183,7 +181,7 @@ impl Engine {
     ) -> Option<Hop> {
         let interface = self.netifs.get(netif.0)?;
         let source = if local { destination } else { self.source_for(netif.slot(), interface, destination) };
-        let known = self.destinations.mtu(&self.hash_key, destination);
+        let known = self.paths.mtu(&self.hash_key, destination);
         let mtu = interface.mtu_for(destination);
         Some(Hop {
             destination,
@@ -198,8 +196,7 @@ impl Engine {
             source,
             // What comes back crosses no link.
             mtu: if local { u16::MAX } else { known.map_or(mtu, |known| known.min(mtu)) },
-            dont_fragment: self.config.path_mtu_discovery
-                && !known.is_some_and(|known| known <= LEAST_MTU_V4),
+            dont_fragment: self.config.path_mtu_discovery && known.is_none_or(|known| known > LEAST_MTU_V4),
             checksums: interface.checksums,
             link: LinkHeader::NONE,
         })

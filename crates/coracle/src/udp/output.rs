@@ -52,7 +52,7 @@ impl Engine {
         let transport = header(source, destination, ports, checksum && !pcb.no_checksum, &data);
         let send = Send::new(source, destination, protocol::UDP, (pcb.ttl, pcb.tos));
         let dont_fragment = hop.dont_fragment;
-        let send = Send { transport: Some(transport), dont_fragment, ..send.of_flow(&self.label_key, ports) };
+        let send = Send { dont_fragment, transport: Some(transport), ..send.of_flow(&self.label_key, ports) };
         match self.ip_emit(Some(send), data) {
             Ok(()) => {
                 count!(self.counters.udp.sent);
@@ -150,7 +150,7 @@ impl Engine {
         let transport = Some(transport);
         let send = Send::new(source, destination, protocol, (ttl, pcb.tos));
         let dont_fragment = hop.dont_fragment;
-        let send = Send { transport, dont_fragment, ..send.of_flow(&self.label_key, ports) };
+        let send = Send { dont_fragment, transport, ..send.of_flow(&self.label_key, ports) };
         Ok((send, multicast && pcb.multicast_loop))
     }
 

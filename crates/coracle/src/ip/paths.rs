@@ -1,4 +1,4 @@
-//! What was learnt of single destinations: how long packets to them may be [RFC 1191] [RFC 8201], and by which router of
+//! What was learnt of single paths: how long packets to them may be [RFC 1191] [RFC 8201], and by which router of
 //! the link those of IPv4 go [RFC 1122 §3.3.1.2]. All of it is forgotten after a while, as ways change.
 
 use core::time::Duration;
@@ -23,15 +23,15 @@ struct Destination {
     gateway: Option<(u8, Address, Instant)>,
 }
 
-/// The table of destinations of which anything is known but their route.
-pub(crate) struct Destinations {
+/// The table of paths of which anything is known but their route.
+pub(crate) struct Paths {
     entries: Slots<Destination>,
     index: Index,
     /// Which one gives way next.
     hand: u32,
 }
 
-impl Destinations {
+impl Paths {
     pub(crate) fn new(arena: &mut Arena, capacity: usize) -> Result<Self, Error> {
         Ok(Self { entries: Slots::new(arena, capacity)?, index: Index::new(arena, capacity)?, hand: 0 })
     }
@@ -121,20 +121,16 @@ impl Destinations {
     }
 
     fn find_or_begin(&mut self, key: &HashKey, address: Address) -> Option<&mut Destination> {
-        let position = match self.position(key, address) {
-            Some(position) => position,
-            None => {
-                if self.entries.used() == self.entries.capacity() {
-                    let victim = self.hand;
-                    self.hand = if victim as usize + 1 < self.entries.capacity() { victim + 1 } else { 0 };
-                    self.remove(key, victim);
-                }
-                let entry = Destination { address, mtu: None, gateway: None };
-                let position = self.entries.insert(entry).ok()?.index;
-                self.index.insert(Self::hash(key, address), position);
-                position
-            }
-        };
+        if let Some(position) = self.position(key, address) {
+            return self.entries.at_mut(position as usize);
+        }
+        if self.entries.used() == self.entries.capacity() {
+            let victim = self.hand;
+            self.hand = if victim as usize + 1 < self.entries.capacity() { victim + 1 } else { 0 };
+            self.remove(key, victim);
+        }
+        let position = self.entries.insert(Destination { address, mtu: None, gateway: None }).ok()?.index;
+        self.index.insert(Self::hash(key, address), position);
         self.entries.at_mut(position as usize)
     }
 
@@ -169,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_learnt_is_forgotten_in_time_each_on_its_own() {
         let key = &HashKey::new(&mut Random::new(&[1; 16]));
-        let mut table = Destinations::new(&mut Arena::heap(), 4).unwrap();
+        let mut table = Paths::new(&mut Arena::heap(), 4).unwrap();
         table.set_mtu(key, host(1), 1_400, Instant::from_secs(1));
         table.set_gateway(key, host(1), 2, host(254), Instant::from_secs(2));
         assert_eq!(table.next_deadline(), Some(Instant::from_secs(600)));
@@ -186,13 +182,13 @@ mod tests {
     #[test]
     fn a_full_table_takes_the_new_and_forgets_an_old_one() {
         let key = &HashKey::new(&mut Random::new(&[1; 16]));
-        let mut table = Destinations::new(&mut Arena::heap(), 3).unwrap();
+        let mut table = Paths::new(&mut Arena::heap(), 3).unwrap();
         for last in 0..100 {
             table.set_mtu(key, host(last), 600 + u16::from(last), Instant::ZERO);
             assert_eq!(table.mtu(key, host(last)), Some(600 + u16::from(last)));
         }
         assert_eq!((0..100).filter(|&last| table.mtu(key, host(last)).is_some()).count(), 3);
-        let mut none = Destinations::new(&mut Arena::heap(), 0).unwrap();
+        let mut none = Paths::new(&mut Arena::heap(), 0).unwrap();
         none.set_mtu(key, host(1), 600, Instant::ZERO);
         assert_eq!(none.mtu(key, host(1)), None);
     }
@@ -200,7 +196,7 @@ mod tests {
     #[test]
     fn a_router_that_is_gone_leads_nowhere() {
         let key = &HashKey::new(&mut Random::new(&[1; 16]));
-        let mut table = Destinations::new(&mut Arena::heap(), 4).unwrap();
+        let mut table = Paths::new(&mut Arena::heap(), 4).unwrap();
         table.set_gateway(key, host(1), 0, host(254), Instant::ZERO);
         table.set_gateway(key, host(2), 0, host(253), Instant::ZERO);
         table.set_gateway(key, host(3), 1, host(253), Instant::ZERO);

@@ -15,7 +15,7 @@ const OTHER_MAC: MacAddr = MacAddr::new(2, 0, 0, 0, 0, 8);
 /// A host that sends from port 5000 to port 7 of a host far away.
 fn talking(change: impl FnOnce(&mut Setup)) -> (Host, UdpHandle) {
     let mut host = Host::configured(|setup| {
-        setup.limits.destinations = 4;
+        setup.limits.paths = 4;
         setup.config.path_mtu_discovery = true;
         change(setup);
     });
@@ -258,7 +258,7 @@ mod v6 {
 
     fn talking() -> (Host, UdpHandle) {
         let mut host = Host::configured(|setup| {
-            setup.limits.destinations = 4;
+            setup.limits.paths = 4;
             setup.limits.ipv6_addresses = 4;
         });
         let mut netif = host.stack.netif(host.netif).unwrap();
