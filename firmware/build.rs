@@ -1,7 +1,11 @@
 //! Hands the memory map and the linker script of `cortex-m-rt` to the linker.
 
 fn main() {
-    println!("cargo::rerun-if-changed=memory.x");
-    println!("cargo::rustc-link-search={}", std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    // Not here itself: the linker looks into the folder of the workspace before all others, for the boards too.
+    println!("cargo::rerun-if-changed=linker/memory.x");
+    println!(
+        "cargo::rustc-link-search={}/linker",
+        std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")
+    );
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod compliance;
+mod firmware;
 mod process;
 mod setup;
 mod size;
@@ -21,6 +22,7 @@ usage: cargo xtask TASK
   test [STEP…]    set up and run every check, or only these steps; `test list` names them
   compliance [--check]
                   write docs/compliance.md, or check that it is up to date
+  firmware        build the images for emulated boards, and have Linux talk to each
   size [N]        flash and memory of the bare-metal images, and their N (or 20) largest functions
   bench [ARG…]    measure Coracle beside smoltcp and lwIP; ARG as for `coracle-bench report`";
 
@@ -50,6 +52,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
             Ok(())
         }
         ["test", ref steps @ ..] => test::run(steps),
+        ["firmware"] => firmware::run(),
         ["size"] => size::run(20),
         ["size", count] => {
             size::run(count.parse().map_err(|_| Failure::new(format!("not a number: {count}")))?)

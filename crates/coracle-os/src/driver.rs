@@ -42,13 +42,23 @@ impl Properties {
     ///
     /// [`Error::Memory`] when neither has one.
     pub fn buffer(&self, memory: &Memory) -> Result<Pbuf, Error> {
+        self.buffer_for(memory, self.frame_size())
+    }
+
+    /// A buffer for a frame of this length, for devices that tell it before. An acknowledgment fits into a small buffer
+    /// when the pool is used up, and may free what it is used up by.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] when neither the pool nor the heap has one.
+    pub fn buffer_for(&self, memory: &Memory, len: usize) -> Result<Pbuf, Error> {
         let layer = match self.medium {
             Medium::Ethernet(_) | Medium::Loopback => Layer::Raw,
             // A packet may leave through Ethernet, in the same buffer if there is room for the header.
             Medium::Ip => Layer::Link,
         };
-        let buffer = memory.alloc(layer, self.frame_size(), Kind::Pool);
-        buffer.or_else(|_| memory.alloc(layer, self.frame_size(), Kind::Ram))
+        let buffer = memory.alloc(layer, len, Kind::Pool);
+        buffer.or_else(|_| memory.alloc(layer, len, Kind::Ram))
     }
 
     /// The configuration of an interface for it, without an address.
@@ -107,6 +117,8 @@ pub fn copy_frame(buffer: &mut Pbuf, bytes: &[u8]) -> Result<(), Error> {
 /// * *Receiving*: the device writes into buffers that the driver took from the [`Memory`] before. A frame is handed on in
 ///   the buffer that it was written to, whole, and a fresh buffer takes that one's place. When there is no fresh one, the
 ///   frame stays in the device.
+///   A device that has the frames in a queue of its own, with acknowledgments behind data, lets go of a frame instead,
+///   so that what may free buffers comes in.
 /// * *Transmitting*: the driver keeps the frame until the device has read it, and then drops it. It may be shared with
 ///   the stack, which may have to send it again, and it may lie in several pieces ([`Pbuf::segments`]); a device that
 ///   takes one piece only needs a copy.

@@ -3,7 +3,8 @@
 use crate::process::{Failure, cargo, find_program, program};
 
 /// What the core crates are built for without a standard library.
-const TARGETS: &[&str] = &["thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf", "thumbv6m-none-eabi"];
+const TARGETS: &[&str] =
+    &["thumbv7em-none-eabihf", "thumbv7m-none-eabi", "riscv32imac-unknown-none-elf", "thumbv6m-none-eabi"];
 
 /// What the nightly compiler needs for Miri.
 const NIGHTLY_COMPONENTS: &[&str] = &["miri", "rust-src"];

@@ -45,6 +45,8 @@ pub(crate) const ALL: &[Need] = &[
     tool("dnsmasq", "dnsmasq-base", "gives addresses to the stack"),
     tool("udhcpc", "udhcpc", "gets an address from the stack"),
     tool("dhclient", "isc-dhcp-client", "gets an address from the stack"),
+    tool("qemu-system-arm", "qemu-system-arm", "boards with an Arm processor"),
+    tool("qemu-system-riscv32", "qemu-system-misc", "a machine with a RISC-V processor"),
     tool("valgrind", "valgrind", "counts instructions"),
     tool("c++", "g++", "builds libFuzzer"),
     Need { package: "liblwip0", what: What::Library("liblwip.so.0"), purpose: "lwIP as a peer" },

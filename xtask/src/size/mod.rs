@@ -52,8 +52,24 @@ fn directory() -> PathBuf {
     target_directory().join("firmware")
 }
 
+/// Prints what the image of a board takes.
+///
+/// # Errors
+///
+/// It could not be read.
+pub(crate) fn print_board(name: &str, target: &str) -> Result<(), Failure> {
+    let image = read_for(name, target)?;
+    let (flash, memory) = (image.bytes(Place::is_flash), image.bytes(Place::is_memory));
+    println!("{name} for {target}: {flash} bytes of flash, {memory} of static memory");
+    Ok(())
+}
+
 fn read(name: &str) -> Result<Image, Failure> {
-    let file = directory().join(TARGET).join("release").join(name);
+    read_for(name, TARGET)
+}
+
+fn read_for(name: &str, target: &str) -> Result<Image, Failure> {
+    let file = directory().join(target).join("release").join(name);
     let explain = |error: String| Failure::new(format!("{}: {error}", file.display()));
     let bytes = fs::read(&file).map_err(|error| explain(error.to_string()))?;
     Image::parse(&bytes).map_err(|error| explain(error.to_string()))

@@ -11,7 +11,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use crate::process::{Failure, cargo};
-use crate::{compliance, setup, size};
+use crate::{compliance, firmware, setup, size};
 
 /// One check.
 struct Step {
@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     step("compliance", "docs/compliance.md says what the sources say", compliance::check),
     step("no_std", "the core crates build for bare metal without an allocator", bare_metal::build),
     step("size", "the bare-metal images fit into the flash that they may have", || size::run(0)),
+    step("firmware", "emulated boards answer Linux", firmware::run),
     step("miri", "no undefined behaviour in the memory crate's tests", miri::run),
     step("models", "queues and counts under every order of threads", models::run),
     step("fuzz", "every fuzz target: its corpus, then new inputs for a while", fuzz::run),

@@ -1,0 +1,174 @@
+//! The images of `firmware/boards`, each on its emulated board, talk to Linux. `cargo xtask firmware` builds them and runs
+//! this; `CORACLE_FIRMWARE` is the folder that they were built into.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream, UdpSocket};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use coracle_host::Namespace;
+use coracle_host::testing::or_skip;
+
+const LINUX: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const BOARD: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+const PATIENCE: Duration = Duration::from_mins(1);
+const STREAM: usize = 10_000_000;
+const DATAGRAMS: usize = 300;
+/// How long the board is left alone.
+const IDLE: Duration = Duration::from_secs(5);
+
+struct Board {
+    name: &'static str,
+    target: &'static str,
+    emulator: &'static str,
+    words: &'static [&'static str],
+    /// How often it may wake while it is left alone, for all reasons together.
+    idle_wake_ups: usize,
+}
+
+const MPS2: Board = Board {
+    name: "mps2-an385",
+    target: "thumbv7m-none-eabi",
+    emulator: "qemu-system-arm",
+    words: &[
+        "-M",
+        "mps2-an385",
+        "-nic",
+        "tap,ifname=tap0,script=no,downscript=no,model=lan9118,mac=02:00:00:00:00:02",
+    ],
+    idle_wake_ups: 20,
+};
+
+const LM3S: Board = Board {
+    name: "lm3s6965evb",
+    target: "thumbv7m-none-eabi",
+    emulator: "qemu-system-arm",
+    words: &[
+        "-M",
+        "lm3s6965evb",
+        "-nic",
+        "tap,ifname=tap0,script=no,downscript=no,model=stellaris,mac=02:00:00:00:00:03",
+    ],
+    // Its one counter wakes it every 1.3 seconds.
+    idle_wake_ups: 25,
+};
+
+#[test]
+#[ignore = "needs the image: cargo xtask firmware"]
+fn mps2_an385() {
+    MPS2.talk();
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask firmware"]
+fn lm3s6965evb() {
+    LM3S.talk();
+}
+
+impl Board {
+    fn talk(&self) {
+        let images =
+            std::env::var_os("CORACLE_FIRMWARE").expect("`cargo xtask firmware` says where the images are");
+        let image = PathBuf::from(images).join(self.target).join("release").join(self.name);
+        assert!(image.is_file(), "{} is missing", image.display());
+        let Some(namespace) = or_skip(Namespace::new()) else { return };
+        namespace.silence().unwrap();
+        let Some(_) = or_skip(namespace.ip("tuntap add dev tap0 mode tap")) else { return };
+        namespace.ip(&format!("address add {LINUX}/24 dev tap0")).unwrap();
+        namespace.ip("link set tap0 up").unwrap();
+        let emulator = namespace
+            .command(self.emulator)
+            .args(self.words)
+            .args(["-nographic", "-monitor", "none", "-serial", "none", "-kernel"])
+            .arg(&image)
+            .timeout(Duration::from_mins(10))
+            .start();
+        let Some(emulator) = or_skip(emulator) else { return };
+
+        wait_until_it_answers(&namespace);
+        ping(&namespace);
+        namespace.run(datagrams).unwrap();
+        let took = namespace.run(stream).unwrap();
+        let busy = page(&namespace);
+        std::thread::sleep(IDLE);
+        let idle = page(&namespace);
+        assert!(emulator.is_running());
+        emulator.stop().unwrap();
+
+        let wake_ups = idle["wake_ups"] - busy["wake_ups"];
+        println!(
+            "{}: 10 MB there and back in {:.1} s; stack {} of {} bytes; buffers at most {}; {wake_ups} wake-ups in {} s \
+             without work",
+            self.name,
+            took.as_secs_f64(),
+            idle["stack_deepest"],
+            idle["stack_size"],
+            idle["buffers_peak"],
+            IDLE.as_secs()
+        );
+        assert!(idle["stack_deepest"] < idle["stack_size"], "the stack was used up");
+        assert_eq!(idle["buffers_used"], 1, "all buffers are back but that of the page's request");
+        assert!(wake_ups <= self.idle_wake_ups, "{wake_ups} wake-ups in {IDLE:?} without work");
+    }
+}
+
+fn wait_until_it_answers(namespace: &Namespace) {
+    let start = Instant::now();
+    let words = ["-q", "-c", "1", "-W", "1", "192.0.2.2"];
+    while !namespace.command("ping").args(words).timeout(PATIENCE).output().unwrap().success {
+        assert!(start.elapsed() < PATIENCE, "it does not answer");
+    }
+}
+
+fn ping(namespace: &Namespace) {
+    let words = ["-q", "-c", "100", "-i", "0.01", "-s", "1472", "-W", "5", "192.0.2.2"];
+    let ping = namespace.command("ping").args(words).timeout(PATIENCE).run().unwrap();
+    assert!(ping.stdout.contains(" 0% packet loss"), "{}", ping.stdout);
+}
+
+fn datagrams() {
+    let socket = UdpSocket::bind((LINUX, 0)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect((BOARD, 7)).unwrap();
+    for i in 0..DATAGRAMS {
+        let sent: Vec<u8> = (0..i * 37 % 1_473).map(|at| (at ^ i) as u8).collect();
+        socket.send(&sent).unwrap();
+        let mut got = [0; 2_000];
+        let len = socket.recv(&mut got).unwrap();
+        assert_eq!(got[..len], sent);
+    }
+}
+
+/// Sends ten million bytes, and gets them back.
+fn stream() -> Duration {
+    let byte = |at: usize| ((at * 31) >> 3) as u8;
+    let start = Instant::now();
+    let mut out = TcpStream::connect((BOARD, 7)).unwrap();
+    out.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut back = out.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        for start in (0..STREAM).step_by(10_000) {
+            let piece: Vec<u8> = (start..start + 10_000).map(byte).collect();
+            out.write_all(&piece).unwrap();
+        }
+        out.shutdown(Shutdown::Write).unwrap();
+    });
+    let mut got = Vec::new();
+    back.read_to_end(&mut got).unwrap();
+    sender.join().unwrap();
+    assert_eq!(got.len(), STREAM);
+    assert!(got.iter().enumerate().all(|(at, got)| *got == byte(at)), "every byte is as it was sent");
+    start.elapsed()
+}
+
+/// The numbers of the page.
+fn page(namespace: &Namespace) -> HashMap<String, usize> {
+    let curl = namespace.command("curl").args(["--silent", "--show-error", "http://192.0.2.2/"]);
+    let page = curl.timeout(PATIENCE).run().unwrap().stdout;
+    let number = |line: &str| {
+        let (name, number) = line.split_once(' ')?;
+        Some((name.to_owned(), number.parse().ok()?))
+    };
+    page.lines().map(|line| number(line).unwrap_or_else(|| panic!("{line}"))).collect()
+}
