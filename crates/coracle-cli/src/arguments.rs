@@ -11,8 +11,11 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 usage: coracle [demo] [--pcap FILE] [--in-memory]
        coracle up    --tap NAME | --tun NAME  --address A/B [--gateway G] [--mac M] [--pcap FILE]
+                     [--snmp COMMUNITY] [--snmp-write COMMUNITY] [--snmp-trap HOST]
        coracle ping HOST --tap NAME | --tun NAME  --address A/B [--gateway G] [--count N] [--size BYTES]
        coracle relay --a TAP --b TAP [--seed N] [--loss 1%] [--delay 20ms] ...
+       coracle snmp get|next|walk|set HOST[:PORT] NUMBER ... [-c COMMUNITY] [-v 1|2c]
+       coracle snmp trapd [--port N]
        coracle --help";
 
 pub(crate) const HELP: &str = "\
@@ -20,8 +23,11 @@ coracle: a TCP/IP stack against the Linux kernel
 
 usage: coracle [demo] [--pcap FILE] [--in-memory]
        coracle up    --tap NAME | --tun NAME  --address A/B [--gateway G] [--mac M] [--pcap FILE]
+                     [--snmp COMMUNITY] [--snmp-write COMMUNITY] [--snmp-trap HOST]
        coracle ping HOST --tap NAME | --tun NAME  --address A/B [--gateway G] [--count N] [--size BYTES]
        coracle relay --a TAP --b TAP [--seed N] [--loss 1%] [--delay 20ms] ...
+       coracle snmp get|next|walk|set HOST[:PORT] NUMBER ... [-c COMMUNITY] [-v 1|2c]
+       coracle snmp trapd [--port N]
 
 demo   Makes a private network namespace with a TAP interface, brings the stack up in it, lets Linux's own tools talk to
        it, and says what happened. Nothing outside is touched. Leaves a capture, coracle-demo.pcap unless --pcap says
@@ -33,13 +39,21 @@ up     Brings the stack up on a TAP or TUN interface and serves until Ctrl-C: an
          --gateway 192.0.2.1      where everything else goes
          --mac 02:00:00:00:00:02  the stack's station address; else it is made from the IP address
          --pcap FILE              capture what goes in and out
+         --snmp COMMUNITY         an SNMP agent, which this community may read
+         --snmp-write COMMUNITY   ... and this one may set
+         --snmp-trap 192.0.2.1    who is told of its start, of links and of wrong communities
 
 ping   Pings a host from the stack.
          --count 4, --size 56, --interval 1s
 
 relay  A bad wire between two TAP interfaces, repeatable from --seed, until Ctrl-C. Both ways suffer:
          --loss 1%  --burst 1%/25%  --delay 20ms  --jitter 2ms  --reorder 2%/5ms  --duplicate 1%  --corrupt 0.1%
-         --rate 10Mbit/64k  --mtu 1514  --limit 1000  --partition on";
+         --rate 10Mbit/64k  --mtu 1514  --limit 1000  --partition on
+
+snmp   An SNMP manager over the kernel's sockets; names are numbers, such as 1.3.6.1.2.1.1.5.0. To set, each is followed
+       by a type and a value, as in `snmp set 192.0.2.2 1.3.6.1.2.1.1.5.0 s name`: i number, u unsigned, s text, a address,
+       o name. trapd prints the traps and informs that come, and answers informs.
+         -c public  -v 2c  --port 162";
 
 /// What to do.
 #[derive(Debug, PartialEq)]
@@ -49,6 +63,7 @@ pub(crate) enum Command {
     Up(Up),
     Ping(Ping),
     Relay(Relay),
+    Snmp(Snmp),
 }
 
 #[derive(Debug, PartialEq)]
@@ -77,6 +92,27 @@ pub(crate) struct Up {
     pub(crate) ipv4: Ipv4Settings,
     pub(crate) station: MacAddr,
     pub(crate) pcap: Option<PathBuf>,
+    pub(crate) agent: SnmpAgent,
+}
+
+/// The SNMP agent that `up` serves: without communities, none.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct SnmpAgent {
+    pub(crate) read: Option<String>,
+    pub(crate) write: Option<String>,
+    pub(crate) trap: Option<Ipv4Addr>,
+}
+
+/// What an SNMP manager does.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Snmp {
+    /// get, next, walk, set or trapd.
+    pub(crate) what: String,
+    /// The agent, and what it is asked for.
+    pub(crate) words: Vec<String>,
+    pub(crate) community: String,
+    pub(crate) v1: bool,
+    pub(crate) port: u16,
 }
 
 #[derive(Debug, PartialEq)]
@@ -104,6 +140,7 @@ struct Place {
     gateway: Option<Ipv4Addr>,
     station: Option<MacAddr>,
     pcap: Option<PathBuf>,
+    agent: SnmpAgent,
 }
 
 type Result<T> = core::result::Result<T, lexopt::Error>;
@@ -117,6 +154,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
         Some("up") => parse_up(&mut parser),
         Some("ping") => parse_ping(&mut parser),
         Some("relay") => parse_relay(&mut parser),
+        Some("snmp") => parse_snmp(&mut parser),
         Some("help") => Ok(Command::Help),
         Some(other) => Err(format!("there is no command `{other}`").into()),
     }
@@ -165,6 +203,38 @@ fn parse_ping(parser: &mut lexopt::Parser) -> Result<Command> {
     }
     let host = host.ok_or("which host? as in `coracle ping 192.0.2.1 ...`")?;
     Ok(Command::Ping(Ping { up: place.complete()?, host, count, size, interval }))
+}
+
+fn parse_snmp(parser: &mut lexopt::Parser) -> Result<Command> {
+    let (mut words, mut community, mut v1, mut port) = (vec![], "public".to_owned(), false, 162);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('c') => community = parser.value()?.string()?,
+            Short('v') => match parser.value()?.string()?.as_str() {
+                "1" => v1 = true,
+                "2c" => v1 = false,
+                other => return Err(format!("version {other} is not spoken here: 1 or 2c").into()),
+            },
+            Long("port") => port = parser.value()?.parse()?,
+            Value(word) => words.push(word.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let mut words = words.into_iter();
+    let what = words.next().ok_or("what? get, next, walk, set or trapd")?;
+    let words: Vec<String> = words.collect();
+    let least = match what.as_str() {
+        "get" | "next" | "walk" => 2,
+        "set" if words.len() % 3 == 1 => 4,
+        "set" => return Err("each name is set with a type and a value".into()),
+        "trapd" => 0,
+        other => return Err(format!("there is no `snmp {other}`: get, next, walk, set or trapd").into()),
+    };
+    if words.len() < least {
+        return Err(format!("`snmp {what}` wants an agent and names").into());
+    }
+    Ok(Command::Snmp(Snmp { what, words, community, v1, port }))
 }
 
 fn parse_relay(parser: &mut lexopt::Parser) -> Result<Command> {
@@ -227,6 +297,9 @@ impl Place {
             "gateway" => self.gateway = Some(parser.value()?.parse()?),
             "mac" => self.station = Some(parser.value()?.parse_with(station)?),
             "pcap" => self.pcap = Some(parser.value()?.into()),
+            "snmp" => self.agent.read = Some(parser.value()?.string()?),
+            "snmp-write" => self.agent.write = Some(parser.value()?.string()?),
+            "snmp-trap" => self.agent.trap = Some(parser.value()?.parse()?),
             _ => return Err(format!("there is no option --{name} here").into()),
         }
         Ok(())
@@ -239,7 +312,7 @@ impl Place {
         // The same at each start, so that neighbours need not learn anew; the first byte says that it is a local matter.
         let [a, b, c, d] = ipv4.address.octets();
         let station = self.station.unwrap_or(MacAddr::new(2, 0, a, b, c, d));
-        Ok(Up { interface, ipv4, station, pcap: self.pcap })
+        Ok(Up { interface, ipv4, station, pcap: self.pcap, agent: self.agent })
     }
 }
 
@@ -313,6 +386,20 @@ mod tests {
     }
 
     #[test]
+    fn managers_and_agents() {
+        let line = "snmp set 192.0.2.2:1161 1.3.6.1 i -7 -c secret -v 1";
+        let Ok(Command::Snmp(snmp)) = parsed("snmp get 192.0.2.2 1.3.6.1 1.3.7") else { panic!() };
+        assert_eq!((snmp.what.as_str(), snmp.words.len(), snmp.v1), ("get", 3, false));
+        assert!(parsed(line).is_err(), "a value with a dash follows `--`");
+        let line = "snmp set -c secret -v 1 -- 192.0.2.2:1161 1.3.6.1 i -7";
+        let Ok(Command::Snmp(snmp)) = parsed(line) else { panic!("{:?}", parsed(line)) };
+        assert_eq!((snmp.community.as_str(), snmp.v1, snmp.words[3].as_str()), ("secret", true, "-7"));
+        let line = "up --tap t --address 10.0.0.1/30 --snmp public --snmp-write secret --snmp-trap 10.0.0.2";
+        let Ok(Command::Up(up)) = parsed(line) else { panic!("{:?}", parsed(line)) };
+        assert_eq!(up.agent.write.as_deref(), Some("secret"));
+    }
+
+    #[test]
     fn help_from_everywhere() {
         for line in ["--help", "-h", "help", "demo -h", "up --help", "ping -h", "relay --tap --help"] {
             let expected = if line.contains("--tap") { Err(()) } else { Ok(Command::Help) };
@@ -335,6 +422,11 @@ mod tests {
             ("up --tap t --address 192.0.2.2/24 more", "more"),
             ("ping --tap t --address 192.0.2.2/24", "host"),
             ("ping x --tap t --address 192.0.2.2/24", "x"),
+            ("snmp", "walk"),
+            ("snmp fetch x 1.3", "fetch"),
+            ("snmp get x", "names"),
+            ("snmp set x 1.3 i", "type"),
+            ("snmp get x 1.3 -v 3", "3"),
             ("relay --a x", "--b"),
             ("relay --a x --b y --loss 300%", "300%"),
             ("relay --a x --b y --los 1%", "los"),

@@ -6,6 +6,7 @@ mod demo;
 mod ping;
 mod relay;
 mod serve;
+mod snmp;
 mod stop;
 mod up;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         }
         Command::Demo(options) => demo::run(&options),
         Command::Up(options) => up::run(&options).map(|()| true),
+        Command::Snmp(options) => snmp::run(&options),
         Command::Relay(options) => relay::run(&options).map(|()| true),
         Command::Ping(options) => ping::run(&options),
     };

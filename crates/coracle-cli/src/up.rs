@@ -13,6 +13,7 @@ use std::time::Duration;
 pub(crate) fn run(options: &Up) -> Result<(), Failure> {
     let (mut host, netif) = start(options)?;
     let served = serve::all(host.stack())?;
+    serve::snmp::start(host.stack(), &options.agent)?;
     let stop = Stop::on_signal(host.waker())?;
     let address = options.ipv4.address;
     println!("answering ping, echo (UDP and TCP port 7) and http://{address}/; Ctrl-C ends");

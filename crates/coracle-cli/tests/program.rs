@@ -175,3 +175,51 @@ fn an_interface_that_somebody_has_is_named() {
         "{output:?}"
     );
 }
+
+#[test]
+fn managers_accept_the_agent() {
+    let Some(namespace) = with_tap("tap0") else { return };
+    let trapd = run(&namespace, "snmp trapd").start().unwrap();
+    assert!(trapd.wait_for_text("listening on port 162", Duration::from_secs(10)));
+    let options = "--snmp public --snmp-write secret --snmp-trap 192.0.2.1";
+    let up = run(&namespace, &format!("up --tap tap0 --address 192.0.2.2/24 {options}")).start().unwrap();
+    assert!(up.wait_for_text("Ctrl-C ends", Duration::from_secs(10)));
+    // The start is told: coldStart.
+    assert!(trapd.wait_for_text("1.3.6.1.6.3.1.1.4.1.0 = 1.3.6.1.6.3.1.1.5.1", Duration::from_secs(10)));
+
+    let ours = |words: &str| run(&namespace, &format!("snmp {words}")).output().unwrap();
+    let name = ours("get 192.0.2.2 1.3.6.1.2.1.1.5.0");
+    assert_eq!((name.success, name.stdout.as_str()), (true, "1.3.6.1.2.1.1.5.0 = \"coracle\"\n"));
+    let set = ours("set 192.0.2.2 1.3.6.1.2.1.1.5.0 s boat -c secret");
+    assert_eq!((set.success, set.stdout.as_str()), (true, "1.3.6.1.2.1.1.5.0 = \"boat\"\n"));
+    let refused = ours("set 192.0.2.2 1.3.6.1.2.1.1.5.0 s ship");
+    assert!(!refused.success && refused.stderr.contains("NoAccess: 1.3.6.1.2.1.1.5.0"), "{refused:?}");
+    let walk = ours("walk 192.0.2.2 1.3.6.1.2.1.1");
+    assert!(walk.success && walk.stdout.lines().count() > 15, "{walk:?}");
+
+    let theirs = |program: &str, words: &str| {
+        let command = namespace.command(program).args(["-v2c", "-c", "public", "-On", "-Oqv", "192.0.2.2"]);
+        or_skip(command.args(words.split_whitespace()).output())
+            .expect("net-snmp is part of the test machine")
+    };
+    assert_eq!(theirs("snmpget", "1.3.6.1.2.1.1.5.0").stdout, "\"boat\"\n");
+    let tree = theirs("snmpwalk", ".1");
+    assert!(tree.success && tree.stdout.lines().count() > 300, "{tree:?}");
+    // What Linux sent into the interface, the stack received: the question counts already, and the answer does not.
+    let agree = (0..5).any(|_| {
+        let octets = theirs("snmpget", "1.3.6.1.2.1.31.1.1.1.6.1").stdout;
+        let linux = namespace.ip("-s -j link show tap0").unwrap().stdout;
+        // "tx":{"bytes":N,
+        let linux = linux.split_once("\"tx\":{\"bytes\":").unwrap().1;
+        let linux: u64 = linux.split(',').next().unwrap().parse().unwrap();
+        let octets: u64 = octets.trim().parse().unwrap();
+        octets > 10_000 && octets == linux
+    });
+    assert!(agree, "the counters of both sides are the same");
+    // A wrong community is told of.
+    let wrong = run(&namespace, "snmp get 192.0.2.2 1.3.6.1.2.1.1.5.0 -c guess").output().unwrap();
+    assert!(!wrong.success && wrong.stderr.contains("no answer"), "{wrong:?}");
+    assert!(trapd.wait_for_text("1.3.6.1.6.3.1.1.4.1.0 = 1.3.6.1.6.3.1.1.5.5", Duration::from_secs(10)));
+    drop(trapd.stop());
+    assert!(up.stop().unwrap().success);
+}

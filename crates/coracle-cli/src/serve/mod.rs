@@ -1,7 +1,8 @@
-//! What the stack serves: UDP and TCP echo on port 7, and a page on port 80.
+//! What the stack serves: UDP and TCP echo on port 7, a page on port 80, and an SNMP agent on port 161.
 
 mod echo;
 pub(crate) mod http;
+pub(crate) mod snmp;
 
 use coracle::{Boxed, Error, Stack};
 use std::net::{Ipv4Addr, SocketAddr};

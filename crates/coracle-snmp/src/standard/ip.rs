@@ -232,7 +232,6 @@ impl Table for Addresses {
                 AddressState::Tentative => 6,
                 AddressState::Duplicated => 7,
                 AddressState::Optimistic => 8,
-                AddressState::Optimistic => 8,
             }),
             _ => out.ticks(0),
         }
