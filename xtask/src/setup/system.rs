@@ -43,6 +43,7 @@ pub(crate) const ALL: &[Need] = &[
     tool("tcpdump", "tcpdump", "captures what is on an interface"),
     tool("tshark", "tshark", "judges every frame that the stack sent"),
     tool("dnsmasq", "dnsmasq-base", "gives addresses to the stack"),
+    tool("radvd", "radvd", "advertises routers to the stack"),
     tool("udhcpc", "udhcpc", "gets an address from the stack"),
     tool("dhclient", "isc-dhcp-client", "gets an address from the stack"),
     tool("qemu-system-arm", "qemu-system-arm", "boards with an Arm processor"),
