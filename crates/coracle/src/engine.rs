@@ -9,6 +9,7 @@ use coracle_wire::{Malformed, ethernet};
 use crate::config::{Config, Limits};
 use crate::counters::{Counters, count};
 use crate::event::Event;
+use crate::hooks::Hooks;
 use crate::icmp::RateLimit;
 use crate::ip::Received;
 use crate::ip::addresses::Addresses;
@@ -213,6 +214,8 @@ pub(crate) struct Engine {
     /// Datagrams of which fragments are missing.
     pub(crate) reassembly: Reassembly,
     pub(crate) groups: Groups,
+    /// What the application decides.
+    pub(crate) hooks: Option<&'static dyn Hooks>,
     /// How many interfaces are bridges.
     pub(crate) bridges: usize,
     /// The stations of bridges.
@@ -303,6 +306,7 @@ impl Engine {
             paths: Paths::new(arena, limits.paths)?,
             reassembly: Reassembly::new(arena, limits.reassemblies, limits.fragments)?,
             groups: Groups::new(arena, limits.groups, limits.own_groups())?,
+            hooks: None,
             bridges: 0,
             fdb: Fdb::new(arena, limits.stations)?,
             neighbours: Neighbours::new(arena, limits.neighbours)?,

@@ -64,6 +64,7 @@ mod dns;
 mod engine;
 mod error;
 mod event;
+mod hooks;
 mod icmp;
 mod ip;
 mod link;
@@ -97,8 +98,8 @@ pub use config::{Config, Limits};
 pub use coracle_buf as buf;
 pub use coracle_buf::{Arena, Kind, Layer, Memory, MemoryLimits, Pbuf, PbufFlags, StaticArena};
 pub use coracle_wire as wire;
-pub use coracle_wire::MacAddr;
 pub use coracle_wire::ethernet::Tci;
+pub use coracle_wire::{EtherType, MacAddr};
 pub use counters::{
     ArpCounters, Counters, DhcpCounters, IcmpCounters, IpCounters, LinkCounters, NdCounters, RawCounters,
     TcpCounters, UdpCounters,
@@ -111,6 +112,7 @@ pub use dhcp::{ClientId, ConflictCheck, DhcpConfig, DhcpLease, DhcpOptions, Dhcp
 pub use dns::{DnsConfig, DnsCounters, DnsError, DnsLimits, Lookup};
 pub use error::{Error, Rejected};
 pub use event::{IcmpError, IcmpErrorKind, Trouble};
+pub use hooks::Hooks;
 pub use ip::AddressState;
 pub use ip::{Cast, PacketInfo, Route};
 pub use link::{Neighbour, NeighbourState};

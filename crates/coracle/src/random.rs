@@ -54,31 +54,51 @@ impl HashKey {
     }
 }
 
-/// IPv4 identifications: a keyed permutation of a counter, so that none repeats within 65,536 datagrams and none
-/// tells the next [RFC 6864 §4.3, RFC 7739].
+/// IPv4 identifications: none repeats within 32,768 datagrams, and those that were seen tell little of the next
+/// [RFC 6864 §4.3] [RFC 7739 §5] [6864-2].
+///
+/// A counter goes through a keyed permutation of 15 bits: a Feistel network whose round functions are keyed
+/// multiplications. After one round of the counter the keys are drawn anew from a pseudo-random function, and the sixteenth
+/// bit changes, so that the last numbers under the old keys and the first under the new ones differ.
 pub(crate) struct Identification {
     counter: u16,
-    keys: [u16; 4],
+    keys: [u32; 4],
+    random: Random,
 }
 
 impl Identification {
     pub(crate) fn new(random: &mut Random) -> Self {
-        let keys = random.next_u64();
-        let [first, second, third, fourth] = core::array::from_fn(|at| (keys >> (16 * at)) as u16);
-        Self { counter: 0, keys: [first, second | 1, third | 1, fourth] }
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&random.next_u64().to_ne_bytes());
+        // The keys are drawn with the first number.
+        Self { counter: u16::MAX, keys: [0; 4], random: Random::new(&key) }
     }
 
     #[inline]
     pub(crate) fn next(&mut self) -> u16 {
         self.counter = self.counter.wrapping_add(1);
+        if self.counter & 0x7fff == 0 {
+            self.draw_keys();
+        }
         let [first, second, third, fourth] = self.keys;
-        // Each step can be undone (a sum, a product with an odd number, a shift folded in), so the whole is a
-        // permutation.
-        let mut mixed = self.counter.wrapping_add(first).wrapping_mul(second);
-        mixed ^= mixed >> 7;
-        mixed = mixed.wrapping_mul(third);
-        mixed ^= mixed >> 9;
-        mixed.wrapping_mul(0x6255) ^ fourth
+        // The upper bits of a product depend on all bits of both factors. Each step changes one half by the other, and can
+        // be undone.
+        let mix = |half: u32, key: u32| (half ^ key).wrapping_mul(key | 1) >> 24;
+        let (mut high, mut low) = (u32::from(self.counter) >> 8 & 0x7f, u32::from(self.counter) & 0xff);
+        high ^= mix(low, first) & 0x7f;
+        low ^= mix(high, second);
+        high ^= mix(low, third) & 0x7f;
+        low ^= mix(high, fourth);
+        high ^= mix(low, first.rotate_left(16)) & 0x7f;
+        low ^= mix(high, second.rotate_left(16));
+        self.counter & 0x8000 | (high << 8 | low) as u16
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn draw_keys(&mut self) {
+        let (a, b) = (self.random.next_u64(), self.random.next_u64());
+        self.keys = [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32];
     }
 }
 
@@ -105,6 +125,37 @@ mod tests {
         let seen: HashSet<u32> = (0..1_000).map(|_| random.below(10)).collect();
         assert_eq!(seen.len(), 10);
         assert!(seen.iter().all(|&number| number < 10));
+    }
+
+    /// [6864-2] None repeats within 32,768 datagrams, wherever one begins to count, also where keys change.
+    #[test]
+    fn identifications_repeat_late() {
+        let mut identification = Identification::new(&mut Random::new(&[3; 16]));
+        let ids: std::vec::Vec<_> = (0..200_000).map(|_| identification.next()).collect();
+        let mut last = vec![None; 65_536];
+        for (at, &id) in ids.iter().enumerate() {
+            let before = last[id as usize].replace(at);
+            assert!(before.is_none_or(|before| at - before > 32_768), "{id} at {at}, after {before:?}");
+        }
+        let second = &ids[65_536..131_072];
+        assert!(
+            ids[..65_536].iter().zip(second).filter(|(one, other)| one == other).count() < 100,
+            "new keys"
+        );
+    }
+
+    /// Changing one bit of the counter changes each bit of the number nearly half of the time, within the permutation.
+    #[test]
+    fn identifications_close_in_time_are_not_alike() {
+        let mut flips = [0_u32; 15];
+        for seed in 0..64 {
+            let mut identification = Identification::new(&mut Random::new(&[seed; 16]));
+            for _ in 0..100 {
+                let (one, other) = (identification.next(), identification.next());
+                (0..15).for_each(|bit| flips[bit] += u32::from((one ^ other) >> bit & 1));
+            }
+        }
+        assert!(flips.iter().all(|&count| (2_500..3_900).contains(&count)), "{flips:?} of 6,400");
     }
 
     /// [RFC 6864 §4.3] none repeats within a datagram's lifetime, and [RFC 7739 §3] none is the last one plus one.

@@ -14,6 +14,7 @@ use crate::counters::{Counters, count};
 use crate::engine::Engine;
 use crate::error::{Error, Rejected};
 use crate::event::Event;
+use crate::hooks::Hooks;
 use crate::netif::NetifHandle;
 use crate::table::{Key, Slots};
 use crate::tcp::Gathered;
@@ -165,6 +166,16 @@ impl<H> Stack<H> {
             taken += 1;
         }
         taken
+    }
+
+    /// Gives the application a say in what becomes of packets, or takes it away.
+    pub fn set_hooks(&mut self, hooks: Option<&'static dyn Hooks>) {
+        self.engine.set_hooks(hooks);
+    }
+
+    /// Asks [`Hooks`] again which way packets go.
+    pub fn forget_ways(&mut self) {
+        self.engine.forget_ways();
     }
 
     /// When [`Stack::poll`] wants to be called; `None`: not before something else happens.

@@ -66,6 +66,10 @@ impl Engine {
         if !options_ok {
             return;
         }
+        if self.hooks.is_some_and(|hooks| !hooks.may_forward(info.netif, &packet)) {
+            count!(self.counters.ip_of(info.destination).not_forwarded);
+            return;
+        }
         if let Err(complaint) = self.forward_on(netif, &info, packet) {
             count!(self.counters.ip_of(info.destination).not_forwarded);
             let Some((complaint, packet)) = complaint else { return };

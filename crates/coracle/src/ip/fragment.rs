@@ -111,8 +111,7 @@ impl Engine {
         let netif = info.netif;
         let mut hop =
             self.hop(netif, info.destination, info.destination, Cast::Unicast, false).ok_or(Error::Route)?;
-        let interface = self.netifs.get(netif.0).ok_or(Error::Route)?;
-        hop.link = interface.link_header(mac, ether_type(info.destination));
+        hop.link = self.link_header(hop.netif, mac, ether_type(info.destination));
         self.ip_send_cut(&hop, &frame, true)
     }
 }

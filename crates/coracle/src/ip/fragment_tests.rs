@@ -136,7 +136,7 @@ fn the_link_header_is_in_front_of_each() {
     let memory = memory();
     let packet = packet(&memory, &[], 100, |_| {});
     let interface = Interface::new(&NetifConfig::ethernet(MacAddr::new(2, 0, 0, 0, 0, 1)));
-    let header = interface.link_header(MacAddr::new(2, 0, 0, 0, 0, 2), EtherType::IPV4);
+    let header = interface.link_header(MacAddr::new(2, 0, 0, 0, 0, 2), EtherType::IPV4, None);
     let frames = cut_v4(&memory, &packet, link(&header, 68)).unwrap();
     assert_eq!(frames.len(), 3);
     for frame in &frames {

@@ -196,10 +196,7 @@ impl Engine {
             Ok(Resolution::Wait(position)) => (MacAddr::ZERO, Some(position)),
             Err(error) => return Err(Rejected::new(error, data)),
         };
-        let Some(interface) = self.netifs.at(hop.netif) else {
-            return Err(Rejected::new(Error::Route, data));
-        };
-        hop.link = interface.link_header(station, ether_type(hop.next));
+        hop.link = self.link_header(hop.netif, station, ether_type(hop.next));
         if long {
             return self.ip_send_long(&hop, waits_at, send.as_ref(), data);
         }

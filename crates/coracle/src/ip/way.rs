@@ -88,11 +88,14 @@ impl Engine {
     /// this unsettles the neighbours once it has been sent.
     #[cfg(feature = "ipv6")]
     pub(crate) fn route_to_station(&mut self, station: MacAddr) {
-        if let Some(hop) = &mut self.recent_hop
+        if let Some(hop) = &self.recent_hop
             && !hop.local
-            && let Some(interface) = self.netifs.at(hop.netif)
         {
-            hop.link = interface.link_header(station, EtherType::IPV6);
+            let netif = hop.netif;
+            let link = self.link_header(netif, station, EtherType::IPV6);
+            if let Some(hop) = &mut self.recent_hop {
+                hop.link = link;
+            }
             self.neighbours.settle();
         }
     }
@@ -102,7 +105,10 @@ impl Engine {
     fn new_route(&mut self, destination: Address, demanded: Option<NetifHandle>, from: Address) {
         self.neighbours.unsettle();
         let owner = match demanded {
-            None if !from.is_unspecified() => self.owner_of(from).and_then(|owner| self.netif_handle(owner)),
+            None => self.hooked_route(destination, from).or_else(|| {
+                let owner = if from.is_unspecified() { None } else { self.owner_of(from) };
+                owner.and_then(|owner| self.netif_handle(owner))
+            }),
             _ => demanded,
         };
         self.recent_hop = self.find_route(destination, owner);
@@ -168,6 +174,7 @@ impl Engine {
         // A redirect may have named another router of the same link [1122-IP-12].
         let redirected = || self.paths.gateway(&self.hash_key, destination, slot);
         let next = if on_link { destination } else { redirected().unwrap_or(entry.gateway) };
+        let next = if on_link { next } else { self.hooked_gateway(entry.netif, destination).unwrap_or(next) };
         self.hop(entry.netif, destination, next, Cast::Unicast, false)
     }
 

@@ -100,17 +100,18 @@ impl Engine {
         to: MacAddr,
     ) -> Result<(), Error> {
         let mut frame = small_pbuf(&self.memory, Layer::Link, LEN)?;
+        let own = self.netifs.at(netif).ok_or(Error::Closed)?.ipv4.address;
+        let sender = sender.unwrap_or(own);
+        // [3927-3] Everybody hears of link-local addresses, so that conflicts come to light.
+        let to = if sender.is_link_local() { MacAddr::BROADCAST } else { to };
+        let link = self.link_header(netif, to, EtherType::ARP);
         let interface = self.netifs.at_mut(netif).ok_or(Error::Closed)?;
         let mac = interface.mac().ok_or(Error::Interface)?;
         if !interface.is_ready() || !interface.has_room() {
             return Err(Error::WouldBlock);
         }
-        let sender = sender.unwrap_or(interface.ipv4.address);
-        // [3927-3] Everybody hears of link-local addresses, so that conflicts come to light.
-        let to = if sender.is_link_local() { MacAddr::BROADCAST } else { to };
         let body = frame.payload_mut()?.first_chunk_mut::<LEN>().ok_or(Error::Buffer)?;
         ArpPacket::write(body, operation, (mac, sender), target);
-        let link = interface.link_header(to, EtherType::ARP);
         link.write(frame.add_header(link.len())?);
         interface.enqueue(frame, to.is_unicast()).map_err(|(error, _)| error)
     }

@@ -36,12 +36,15 @@ impl Interface {
             frame.set_flags(marks);
         }
         let mut header_len = 0;
+        if !self.plain {
+            return Err(LinkTurn::Other);
+        }
         if let Medium::Ethernet(own) = &self.medium {
             let Ok(header) = EthernetHeader::read(frame.payload()) else { return Err(LinkTurn::Short) };
             let ether_type = header.ether_type();
             let ours =
                 ether_type == EtherType::IPV4 || (cfg!(feature = "ipv6") && ether_type == EtherType::IPV6);
-            if !ours || !header.is_between_stations(own) || !self.plain {
+            if !ours || !header.is_between_stations(own) {
                 return Err(LinkTurn::Other);
             }
             header_len = HEADER_LEN;
@@ -60,9 +63,12 @@ impl Engine {
             count!(self.counters.link.down);
             return None;
         }
-        if let LinkTurn::Short = why
-            && frame.len() < HEADER_LEN
-        {
+        if interface.mac().is_none() {
+            count!(interface.counters.in_unicast);
+            let packet = self.hook_input(netif, frame)?;
+            return self.enter(Entry::Packet, netif, packet);
+        }
+        if frame.len() < HEADER_LEN {
             count!(self.counters.link.truncated);
             return self.drop_malformed(netif);
         }
@@ -96,14 +102,23 @@ impl Engine {
         }
         frame = self.hide_link(header_len, frame)?;
         match ether_type {
-            EtherType::IPV4 => self.enter(Entry::Packet, netif, frame),
+            EtherType::IPV4 => {
+                let packet = self.hook_input(netif, frame)?;
+                self.enter(Entry::Packet, netif, packet)
+            }
             #[cfg(feature = "ipv6")]
-            EtherType::IPV6 => self.ipv6_input(Entry::Packet, netif, frame, 0),
+            EtherType::IPV6 => {
+                let packet = self.hook_input(netif, frame)?;
+                self.ipv6_input(Entry::Packet, netif, packet, 0)
+            }
             EtherType::ARP => {
                 self.arp_input(netif, frame);
                 None
             }
             _ => {
+                if let (Some(hooks), Some(netif)) = (self.hooks, self.netif_handle(netif)) {
+                    hooks.unknown_ether_type(netif, ether_type, frame)?;
+                }
                 count!(self.counters.link.unknown_type);
                 let interface = self.netifs.at_mut(netif)?;
                 count!(interface.counters.in_unknown_protocols);
@@ -136,7 +151,11 @@ impl Engine {
             return None;
         }
         let tag = VlanTag::read(&frame.payload()[HEADER_LEN..]).ok()?;
-        if tag.vid() != wanted {
+        let taken = match (self.hooks, self.netif_handle(netif)) {
+            (Some(hooks), Some(netif)) => hooks.vlan_check(netif, tag.tci(), wanted),
+            _ => tag.vid() == wanted,
+        };
+        if !taken {
             count!(self.counters.link.wrong_vlan);
             return None;
         }
@@ -185,16 +204,33 @@ impl LinkHeader {
     }
 }
 
+impl Engine {
+    /// The header of a frame to a station, with the tag that the application wants.
+    pub(crate) fn link_header(&self, netif: usize, to: MacAddr, ether_type: EtherType) -> LinkHeader {
+        let Some(interface) = self.netifs.at(netif) else { return LinkHeader::NONE };
+        let mut tci = interface.vlan;
+        if let (Some(hooks), Some(own), Some(netif)) = (self.hooks, tci, self.netif_handle(netif)) {
+            tci = Some(hooks.vlan_set(netif, to, ether_type, own));
+        }
+        interface.link_header(to, ether_type, tci)
+    }
+}
+
 impl Interface {
-    /// The header of a frame to a station.
-    pub(crate) fn link_header(&self, destination: MacAddr, ether_type: EtherType) -> LinkHeader {
+    /// The header of a frame to a station, with this tag, if the interface's frames have any.
+    pub(crate) fn link_header(
+        &self,
+        destination: MacAddr,
+        ether_type: EtherType,
+        tci: Option<Tci>,
+    ) -> LinkHeader {
         let mut link = LinkHeader { len: self.link_header_len() as u8, ..LinkHeader::NONE };
         let (header, tag) = link.bytes.split_at_mut(HEADER_LEN);
         if let (Some(source), Some(header)) = (self.mac(), header.first_chunk_mut()) {
             let outer = if self.vlan.is_some() { EtherType::VLAN } else { ether_type };
             EthernetHeader::write(header, destination, source, outer);
         }
-        if let (Some(tci), Some(tag)) = (self.vlan, tag.first_chunk_mut()) {
+        if let (Some(tci), Some(tag)) = (tci, tag.first_chunk_mut()) {
             VlanTag::write(tag, tci, ether_type);
         }
         link

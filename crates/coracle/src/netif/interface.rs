@@ -57,6 +57,8 @@ pub(crate) struct Interface {
     /// Frames need no closer look than at their addresses and type. It follows from the fields after.
     pub(crate) plain: bool,
     pub(crate) vlan: Option<Tci>,
+    /// The application looks at what comes in.
+    pub(crate) hooked: bool,
     /// The slot of the bridge that it is a port of.
     pub(crate) bridge: Option<u8>,
     /// It is a bridge, and these are its ports.
@@ -92,6 +94,7 @@ impl Interface {
             ready: false,
             plain: config.vlan.is_none(),
             vlan: config.vlan,
+            hooked: false,
             bridge: None,
             is_bridge: config.bridge,
             ports: Ports::NONE,
@@ -114,7 +117,7 @@ impl Interface {
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Self)) {
         change(self);
         self.ready = self.up && self.link_up && !self.removed;
-        self.plain = self.vlan.is_none() && self.bridge.is_none();
+        self.plain = self.vlan.is_none() && self.bridge.is_none() && !self.hooked;
     }
 
     pub(crate) fn set_ipv4(&mut self, settings: Ipv4Settings) {

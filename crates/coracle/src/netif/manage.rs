@@ -22,6 +22,10 @@ impl Engine {
         }
         let handle = NetifHandle(self.netifs.insert(Interface::new(config))?);
         self.bridges += usize::from(config.bridge);
+        let hooked = self.hooks.is_some();
+        if let Some(interface) = self.netifs.get_mut(handle.0) {
+            interface.change(|interface| interface.hooked = hooked);
+        }
         self.index_v4(handle.slot(), true);
         #[cfg(feature = "ipv6")]
         self.netif_begin_v6(handle);
