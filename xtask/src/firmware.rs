@@ -4,8 +4,11 @@ use crate::process::{Failure, Program, cargo, target_directory};
 use crate::size;
 
 /// A board's package, which has an image of that name, and what it is built for.
-pub(crate) const BOARDS: [(&str, &str); 2] =
-    [("mps2-an385", "thumbv7m-none-eabi"), ("lm3s6965evb", "thumbv7m-none-eabi")];
+pub(crate) const BOARDS: [(&str, &str); 3] = [
+    ("mps2-an385", "thumbv7m-none-eabi"),
+    ("lm3s6965evb", "thumbv7m-none-eabi"),
+    ("riscv-virt", "riscv32imac-unknown-none-elf"),
+];
 
 /// Builds the images, prints what they take, and runs them.
 ///

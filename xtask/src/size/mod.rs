@@ -59,7 +59,9 @@ fn directory() -> PathBuf {
 /// It could not be read.
 pub(crate) fn print_board(name: &str, target: &str) -> Result<(), Failure> {
     let image = read_for(name, target)?;
-    let (flash, memory) = (image.bytes(Place::is_flash), image.bytes(Place::is_memory));
+    // The runtime of RISC-V has a section for what is left to the stack.
+    let stack = image.sections.iter().find(|section| section.name == ".stack").map_or(0, |stack| stack.bytes);
+    let (flash, memory) = (image.bytes(Place::is_flash), image.bytes(Place::is_memory).saturating_sub(stack));
     println!("{name} for {target}: {flash} bytes of flash, {memory} of static memory");
     Ok(())
 }
