@@ -10,9 +10,10 @@ use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
 usage: coracle [demo] [--pcap FILE] [--in-memory]
-       coracle up    --tap NAME | --tun NAME  --address A/B [--gateway G] [--mac M] [--pcap FILE]
+       coracle up    --tap NAME | --tun NAME  --address A/B | --dhcp [--gateway G] [--mac M] [--pcap FILE]
                      [--snmp COMMUNITY] [--snmp-write COMMUNITY] [--snmp-trap HOST]
-       coracle ping HOST --tap NAME | --tun NAME  --address A/B [--gateway G] [--count N] [--size BYTES]
+       coracle ping HOST --tap NAME | --tun NAME  --address A/B | --dhcp [--gateway G] [--count N] [--size BYTES]
+       coracle dhcp  --tap NAME [--mac M] [--pcap FILE]
        coracle relay --a TAP --b TAP [--seed N] [--loss 1%] [--delay 20ms] ...
        coracle snmp get|next|walk|set HOST[:PORT] NUMBER ... [-c COMMUNITY] [-v 1|2c]
        coracle snmp trapd [--port N]
@@ -22,9 +23,10 @@ pub(crate) const HELP: &str = "\
 coracle: a TCP/IP stack against the Linux kernel
 
 usage: coracle [demo] [--pcap FILE] [--in-memory]
-       coracle up    --tap NAME | --tun NAME  --address A/B [--gateway G] [--mac M] [--pcap FILE]
+       coracle up    --tap NAME | --tun NAME  --address A/B | --dhcp [--gateway G] [--mac M] [--pcap FILE]
                      [--snmp COMMUNITY] [--snmp-write COMMUNITY] [--snmp-trap HOST]
-       coracle ping HOST --tap NAME | --tun NAME  --address A/B [--gateway G] [--count N] [--size BYTES]
+       coracle ping HOST --tap NAME | --tun NAME  --address A/B | --dhcp [--gateway G] [--count N] [--size BYTES]
+       coracle dhcp  --tap NAME [--mac M] [--pcap FILE]
        coracle relay --a TAP --b TAP [--seed N] [--loss 1%] [--delay 20ms] ...
        coracle snmp get|next|walk|set HOST[:PORT] NUMBER ... [-c COMMUNITY] [-v 1|2c]
        coracle snmp trapd [--port N]
@@ -36,8 +38,10 @@ demo   Makes a private network namespace with a TAP interface, brings the stack 
 up     Brings the stack up on a TAP or TUN interface and serves until Ctrl-C: answers ping, echo on port 7 (UDP and
        TCP), and HTTP on port 80 (a page at /, N bytes at /bytes/N).
          --address 192.0.2.2/24   the stack's own address and the length of its network's prefix
+         --dhcp                   both from a DHCP server; until there is one, a link-local address (TAP only)
          --gateway 192.0.2.1      where everything else goes
-         --mac 02:00:00:00:00:02  the stack's station address; else it is made from the IP address
+         --mac 02:00:00:00:00:02  the stack's station address; else it is made from the IP address, or with --dhcp from the name
+                                  of the interface
          --pcap FILE              capture what goes in and out
          --snmp COMMUNITY         an SNMP agent, which this community may read
          --snmp-write COMMUNITY   ... and this one may set
@@ -45,6 +49,8 @@ up     Brings the stack up on a TAP or TUN interface and serves until Ctrl-C: an
 
 ping   Pings a host from the stack.
          --count 4, --size 56, --interval 1s
+
+dhcp   Gets an address from a DHCP server, says what came with it, and gives it back.
 
 relay  A bad wire between two TAP interfaces, repeatable from --seed, until Ctrl-C. Both ways suffer:
          --loss 1%  --burst 1%/25%  --delay 20ms  --jitter 2ms  --reorder 2%/5ms  --duplicate 1%  --corrupt 0.1%
@@ -61,6 +67,7 @@ pub(crate) enum Command {
     Help,
     Demo(Demo),
     Up(Up),
+    Dhcp(Up),
     Ping(Ping),
     Relay(Relay),
     Snmp(Snmp),
@@ -89,7 +96,8 @@ pub(crate) enum Interface {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Up {
     pub(crate) interface: Interface,
-    pub(crate) ipv4: Ipv4Settings,
+    /// None: from a DHCP server.
+    pub(crate) ipv4: Option<Ipv4Settings>,
     pub(crate) station: MacAddr,
     pub(crate) pcap: Option<PathBuf>,
     pub(crate) agent: SnmpAgent,
@@ -138,6 +146,7 @@ struct Place {
     interface: Option<Interface>,
     address: Option<Ipv4Settings>,
     gateway: Option<Ipv4Addr>,
+    dhcp: bool,
     station: Option<MacAddr>,
     pcap: Option<PathBuf>,
     agent: SnmpAgent,
@@ -153,6 +162,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
         None | Some("demo") => parse_demo(&mut parser),
         Some("up") => parse_up(&mut parser),
         Some("ping") => parse_ping(&mut parser),
+        Some("dhcp") => parse_dhcp(&mut parser),
         Some("relay") => parse_relay(&mut parser),
         Some("snmp") => parse_snmp(&mut parser),
         Some("help") => Ok(Command::Help),
@@ -237,6 +247,18 @@ fn parse_snmp(parser: &mut lexopt::Parser) -> Result<Command> {
     Ok(Command::Snmp(Snmp { what, words, community, v1, port }))
 }
 
+fn parse_dhcp(parser: &mut lexopt::Parser) -> Result<Command> {
+    let mut place = Place { dhcp: true, ..Place::default() };
+    while let Some(word) = next_word(parser)? {
+        match word {
+            Word::Option(name) if name == "help" => return Ok(Command::Help),
+            Word::Option(name) => place.take(&name, parser)?,
+            Word::Value => return Err(unexpected(parser)),
+        }
+    }
+    place.complete().map(Command::Dhcp)
+}
+
 fn parse_relay(parser: &mut lexopt::Parser) -> Result<Command> {
     let (mut a, mut b, mut seed, mut wire) = (None, None, 1, Impairment::default());
     while let Some(word) = next_word(parser)? {
@@ -295,6 +317,7 @@ impl Place {
             "tun" => self.interface = Some(Interface::Tun(parser.value()?.string()?)),
             "address" => self.address = Some(parser.value()?.parse_with(address)?),
             "gateway" => self.gateway = Some(parser.value()?.parse()?),
+            "dhcp" => self.dhcp = true,
             "mac" => self.station = Some(parser.value()?.parse_with(station)?),
             "pcap" => self.pcap = Some(parser.value()?.into()),
             "snmp" => self.agent.read = Some(parser.value()?.string()?),
@@ -307,10 +330,29 @@ impl Place {
 
     fn complete(self) -> Result<Up> {
         let interface = self.interface.ok_or("which interface? --tap NAME or --tun NAME")?;
-        let ipv4 = self.address.ok_or("which address of its own? as in --address 192.0.2.2/24")?;
-        let ipv4 = self.gateway.map_or(ipv4, |gateway| ipv4.with_gateway(gateway));
+        let ipv4 = match (self.address, self.dhcp, &interface) {
+            (Some(_), true, _) => return Err("either --address or --dhcp".into()),
+            (None, true, Interface::Tun(_)) => return Err("DHCP wants Ethernet: --tap NAME".into()),
+            (None, true, Interface::Tap(_)) if self.gateway.is_some() => {
+                return Err("the DHCP server says which gateway".into());
+            }
+            (None, true, Interface::Tap(_)) => None,
+            (None, false, _) => {
+                return Err("which address of its own? as in --address 192.0.2.2/24, or --dhcp".into());
+            }
+            (Some(address), false, _) => {
+                Some(self.gateway.map_or(address, |gateway| address.with_gateway(gateway)))
+            }
+        };
         // The same at each start, so that neighbours need not learn anew; the first byte says that it is a local matter.
-        let [a, b, c, d] = ipv4.address.octets();
+        let [a, b, c, d] = match (&interface, ipv4) {
+            (_, Some(ipv4)) => ipv4.address.octets(),
+            (Interface::Tap(name) | Interface::Tun(name), None) => {
+                let mixed =
+                    name.bytes().fold(5_381_u32, |mixed, byte| mixed.wrapping_mul(33) ^ u32::from(byte));
+                mixed.to_be_bytes()
+            }
+        };
         let station = self.station.unwrap_or(MacAddr::new(2, 0, a, b, c, d));
         Ok(Up { interface, ipv4, station, pcap: self.pcap, agent: self.agent })
     }
@@ -363,7 +405,8 @@ mod tests {
         let line = "up --tap tap0 --address 192.0.2.2/24 --gateway 192.0.2.1 --pcap=f";
         let Ok(Command::Up(up)) = parsed(line) else { panic!("{:?}", parsed(line)) };
         assert_eq!(up.interface, Interface::Tap("tap0".to_owned()));
-        assert_eq!((up.ipv4.prefix_len(), up.ipv4.gateway), (24, Ipv4Addr::new(192, 0, 2, 1)));
+        let ipv4 = up.ipv4.unwrap();
+        assert_eq!((ipv4.prefix_len(), ipv4.gateway), (24, Ipv4Addr::new(192, 0, 2, 1)));
         assert_eq!((up.station, up.pcap), (MacAddr::new(2, 0, 192, 0, 2, 2), Some("f".into())));
         let line = "up --tun t --address 10.0.0.1/30 --mac 02:00:00:00:00:0a";
         let Ok(Command::Up(up)) = parsed(line) else { panic!("{:?}", parsed(line)) };
@@ -434,5 +477,18 @@ mod tests {
             let error = parsed(line).unwrap_err();
             assert!(error.contains(word), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn an_address_from_a_server() {
+        let Ok(Command::Up(up)) = parsed("up --tap tap0 --dhcp") else { panic!("up") };
+        assert_eq!(up.ipv4, None);
+        assert_eq!(parsed("dhcp --tap tap0"), Ok(Command::Dhcp(up)));
+        let Ok(Command::Up(other)) = parsed("up --tap tap1 --dhcp") else { panic!("up") };
+        assert_ne!(other.station, MacAddr::new(2, 0, 0, 0, 0, 0));
+        for wrong in ["--address 192.0.2.2/24", "--gateway 192.0.2.1"] {
+            assert!(parsed(&format!("up --tap tap0 --dhcp {wrong}")).is_err());
+        }
+        assert!(parsed("up --tun tun0 --dhcp").unwrap_err().contains("Ethernet"));
     }
 }

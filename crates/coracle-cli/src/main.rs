@@ -3,6 +3,7 @@
 
 mod arguments;
 mod demo;
+mod dhcp;
 mod ping;
 mod relay;
 mod serve;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Up(options) => up::run(&options).map(|()| true),
         Command::Snmp(options) => snmp::run(&options),
+        Command::Dhcp(options) => dhcp::run(&options),
         Command::Relay(options) => relay::run(&options).map(|()| true),
         Command::Ping(options) => ping::run(&options),
     };

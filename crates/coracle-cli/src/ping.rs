@@ -12,10 +12,11 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(options: &Options) -> Result<bool, Failure> {
-    let (mut host, _) = up::start(&options.up)?;
+    let (mut host, netif) = up::start(&options.up)?;
     let stop = Stop::on_signal(host.waker())?;
     let ping = Ping::open(host.stack(), options.host, std::process::id() as u16)?;
-    println!("pinging {} from {} with {} bytes", options.host, options.up.ipv4.address, options.size);
+    let own = host.stack().netif(netif)?.ipv4()?.address;
+    println!("pinging {} from {own} with {} bytes", options.host, options.size);
     let mut sent = Vec::new();
     let mut answered = 0;
     let mut next = host.now();

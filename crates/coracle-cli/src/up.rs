@@ -2,9 +2,10 @@
 
 use crate::Failure;
 use crate::arguments::{Interface, Up};
+use crate::dhcp;
 use crate::serve::{self, Served};
 use crate::stop::Stop;
-use coracle::{Boxed, Instant, NetifConfig, NetifHandle};
+use coracle::{Boxed, Instant, Ipv4Settings, NetifConfig, NetifHandle};
 use coracle_host::{Device, Host, Layer, Tap, Tun};
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -15,7 +16,7 @@ pub(crate) fn run(options: &Up) -> Result<(), Failure> {
     let served = serve::all(host.stack())?;
     serve::snmp::start(host.stack(), &options.agent)?;
     let stop = Stop::on_signal(host.waker())?;
-    let address = options.ipv4.address;
+    let address = host.stack().netif(netif)?.ipv4()?.address;
     println!("answering ping, echo (UDP and TCP port 7) and http://{address}/; Ctrl-C ends");
     let mut line = Line::new();
     let mut next = Instant::ZERO;
@@ -37,16 +38,17 @@ pub(crate) fn run(options: &Up) -> Result<(), Failure> {
 /// A stack on the interface, up.
 pub(crate) fn start(options: &Up) -> Result<(Host<Boxed>, NetifHandle), Failure> {
     let mut host = Host::new()?;
+    let ipv4 = options.ipv4.unwrap_or(Ipv4Settings::NONE);
     let netif = match &options.interface {
         Interface::Tap(name) => {
             let tap = Tap::open(name)?;
             prepare(&tap, options)?;
-            host.attach(tap, NetifConfig::ethernet(options.station).ipv4(options.ipv4))?
+            host.attach(tap, NetifConfig::ethernet(options.station).ipv4(ipv4))?
         }
         Interface::Tun(name) => {
             let tun = Tun::open(name)?;
             prepare(&tun, options)?;
-            host.attach(tun, NetifConfig::ip().ipv4(options.ipv4))?
+            host.attach(tun, NetifConfig::ip().ipv4(ipv4))?
         }
     };
     if let Some(pcap) = &options.pcap {
@@ -54,6 +56,9 @@ pub(crate) fn start(options: &Up) -> Result<(Host<Boxed>, NetifHandle), Failure>
     }
     host.stack().netif_set_default(Some(netif))?;
     host.stack().netif(netif)?.set_up(true)?;
+    if options.ipv4.is_none() {
+        dhcp::get_address(&mut host, netif)?;
+    }
     Ok((host, netif))
 }
 
@@ -67,11 +72,15 @@ fn prepare<L: Layer>(device: &Device<L>, options: &Up) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let gateway = options.ipv4.gateway;
+    let ipv4 = options.ipv4.unwrap_or(Ipv4Settings::NONE);
+    let gateway = ipv4.gateway;
     let address = if gateway.is_unspecified() { "ADDRESS".to_owned() } else { gateway.to_string() };
     let name = device.name();
     println!("{name} is down on Linux's side. To bring it up:");
-    println!("    ip address add {address}/{} dev {name}", options.ipv4.prefix_len());
+    println!(
+        "    ip address add {address}/{} dev {name}",
+        if ipv4 == Ipv4Settings::NONE { 24 } else { ipv4.prefix_len() }
+    );
     println!("    ip link set {name} up");
     Ok(())
 }

@@ -223,3 +223,28 @@ fn managers_accept_the_agent() {
     drop(trapd.stop());
     assert!(up.stop().unwrap().success);
 }
+
+#[test]
+fn the_program_gets_an_address() {
+    let Some(namespace) = with_tap("tap0") else { return };
+    let range = "192.0.2.100,192.0.2.100,255.255.255.0,5m";
+    let server = namespace
+        .command("dnsmasq")
+        .args(["--keep-in-foreground", "--log-facility=-", "--log-dhcp", "--conf-file=/dev/null", "--port=0"])
+        .args(["--user=root", "--pid-file=", "--leasefile-ro", "--no-ping", "--interface=tap0"])
+        .args(["--bind-dynamic", "--dhcp-range", range, "--domain=example.org"])
+        .timeout(Duration::from_secs(30))
+        .start();
+    let Some(server) = or_skip(server) else { return };
+    assert!(server.wait_for_text("DHCP, IP range", Duration::from_secs(5)));
+    let output = run(&namespace, "dhcp --tap tap0").run().unwrap();
+    for line in
+        ["192.0.2.100/24 from DHCP server 192.0.2.1, for 3", "routers: 192.0.2.1", "domain: example.org"]
+    {
+        assert!(output.stdout.contains(line), "{line}: {output:?}");
+    }
+    assert!(server.wait_for_text("DHCPRELEASE", Duration::from_secs(5)));
+    let output = run(&namespace, "ping 192.0.2.1 --tap tap0 --dhcp --count 1").run().unwrap();
+    assert!(output.stdout.contains("pinging 192.0.2.1 from 192.0.2.100"), "{output:?}");
+    server.stop().unwrap();
+}
