@@ -95,3 +95,8 @@ pub use port::{Port, seed};
 pub use remote::{Inbox, NotPosted, Owner, Remote};
 #[cfg(feature = "std")]
 pub use threads::{ThreadWaker, Threads};
+
+/// The examples of the guide to porting compile.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../../../docs/porting.md")]
+struct Porting;
