@@ -141,6 +141,15 @@ fn valid_requests_are_answered() {
         "tagged echo",
         "tagged UDP",
         "UDP without a link header",
+        "ICMPv6 echo request",
+        "ICMPv6 echo request to all nodes",
+        "UDP over IPv6",
+        "UDP over IPv6 to a closed port",
+        "all extension headers",
+        "an unknown next header",
+        "neighbour solicitation",
+        "neighbour solicitation to one",
+        "duplicate address detection",
     ];
     for seed in protocols::seeds() {
         let mut rig = Rig::default();
@@ -148,6 +157,25 @@ fn valid_requests_are_answered() {
         let sent = rig.input(rig.netif(seed.port), &seed.frame);
         assert_eq!(sent.len(), usize::from(answered.contains(&seed.name)), "{}", seed.name);
     }
+}
+
+/// The seeds of neighbour discovery are believed, so that what is made of them is looked at closely.
+#[test]
+fn a_router_of_the_seeds_is_believed() {
+    use coracle_sim::mutate::ipv6;
+    let mut rig = Rig::default();
+    for seed in ipv6::seeds() {
+        rig.input(rig.ethernet, &seed.frame);
+        if seed.name == "router advertisement v6" {
+            rig.advance(Duration::from_secs(3));
+        }
+    }
+    let counters = rig.stack.counters().nd;
+    assert_eq!((counters.router_advertisements, counters.redirects, counters.malformed), (1, 1, 0));
+    let netif = rig.stack.netif(rig.ethernet).unwrap();
+    assert_eq!(netif.ipv6_addresses().count(), 3, "link-local, stable and temporary");
+    assert_eq!(netif.ipv6_routers().collect::<Vec<_>>(), [ipv6::PEER]);
+    assert_eq!((netif.ipv6_dns_servers().count(), netif.ipv6_search_domains().count()), (1, 1));
 }
 
 fn tshark_finds_nothing_wrong(capture: &[u8]) {
