@@ -161,7 +161,7 @@ impl Limits {
 impl Limits {
     /// The routes that follow from the settings of interfaces, or were learnt.
     pub(crate) const fn derived_routes(&self) -> usize {
-        let v4 = self.netifs.saturating_mul(2);
+        let v4 = self.netifs.saturating_mul(3);
         if cfg!(feature = "ipv6") {
             v4.saturating_add(self.ipv6_addresses).saturating_add(self.learned_routes)
         } else {

@@ -420,3 +420,16 @@ fn a_release_waits_for_the_server() {
     assert_eq!((seen.source(), seen.destination()), (FIRST, SERVER));
     assert_eq!(DhcpMessage::read(&release).unwrap().message_type(), Some(MessageType::Release));
 }
+
+/// [3927-4, 3927-5] A link-local address is a neighbour's, also for a host with another address and a gateway.
+#[test]
+fn link_local_addresses_are_never_behind_the_gateway() {
+    let mut host = host();
+    let udp = host.udp("app", 5_000);
+    let data = host.data(b"x");
+    let peer = Ipv4Addr::new(169, 254, 9, 9);
+    host.stack.udp(udp).unwrap().send_to(data, (peer, 7).into()).unwrap();
+    assert_eq!(host.sent_one().arp().target_ipv4, peer.octets());
+    host.input(Arp::reply(PEER_MAC, peer).frame());
+    assert_eq!(host.sent_one().destination(), peer);
+}

@@ -216,7 +216,10 @@ impl Engine {
                 let leads_everywhere = interface.medium == Medium::Ip && default == Some(netif);
                 let gateway = (!settings.gateway.is_unspecified() || leads_everywhere)
                     .then(|| Entry::derived(Address::ANY_V4, 0, netif, settings.gateway.into(), metric));
-                on_link.into_iter().chain(gateway)
+                // [3927-5] Link-local addresses are never behind a router [3927-4], whatever the own one is.
+                let beside = (interface.has_address() && matches!(interface.medium, Medium::Ethernet(_)))
+                    .then(|| Entry::derived(LINK_LOCAL.into(), 16, netif, Address::ANY_V4, metric));
+                on_link.into_iter().chain(gateway).chain(beside.filter(|_| !settings.address.is_link_local()))
             });
         #[cfg(feature = "ipv6")]
         let derived = derived.chain(self.addresses.v6.iter().filter_map(|(_, entry)| {
@@ -276,6 +279,9 @@ impl Engine {
         Some(super::NetifEvent { netif, reasons: change.reasons, old: change.old })
     }
 }
+
+/// The network of link-local addresses [RFC 3927 §2.1].
+const LINK_LOCAL: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 0);
 
 /// Drops the packets of an interface from a queue.
 fn forget_packets(queue: &mut PbufQueue, slot: usize) {
