@@ -119,9 +119,9 @@ fn dnsmasq_tells_addresses_aliases_services_and_long_texts() {
 #[test]
 fn unbound_answers_in_the_case_in_which_it_was_asked() {
     let Some(peer) = tap("names_unbound") else { return };
-    let texts: String = (0..12)
-        .map(|number| format!("local-data: 'big.example.test. TXT \"{number:02}-{LONG}\"'\n"))
-        .collect();
+    let texts = (0..12).fold(String::new(), |all, number| {
+        all + &format!("local-data: 'big.example.test. TXT \"{number:02}-{LONG}\"'\n")
+    });
     let config = format!(
         "server:\n interface: {LINUX}\n access-control: 0.0.0.0/0 allow\n do-daemonize: no\n username: \"\"\n \
          chroot: \"\"\n pidfile: \"\"\n use-syslog: no\n verbosity: 1\n module-config: \"iterator\"\n \
@@ -209,7 +209,7 @@ fn chrony_tells_the_time() {
     let truth = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     assert!(time.unix.abs_diff(truth) < Duration::from_millis(200), "{time:?} at {truth:?}");
     assert_eq!((time.server, time.stratum), (LINUX.into(), 8));
-    peer.stack(|stack| stack.sntp_stop());
+    peer.stack(Stack::sntp_stop);
     server.stop().unwrap();
     std::fs::remove_file(config).unwrap();
     peer.finish();

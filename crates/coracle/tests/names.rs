@@ -344,3 +344,24 @@ fn the_time_of_day_is_learned() {
     assert!(world.client.sntp_stop().is_some() && !world.client.sntp_enabled());
     assert_eq!(world.client.poll(world.now).filter(|&at| at < world.now + Duration::from_mins(1)), None);
 }
+
+/// [RFC 8106] servers and domains that routers advertise, and those of a lease, are asked.
+#[cfg(feature = "dhcp-server")]
+#[test]
+fn the_servers_of_a_lease_are_asked_while_it_lasts() {
+    let mut world = World::new();
+    world.client.dns_set_servers(&[]).unwrap();
+    let settings = DhcpServerConfig {
+        dns_servers: [SERVER, Ipv4Addr::UNSPECIFIED],
+        ..DhcpServerConfig::new(Ipv4Addr::new(192, 0, 2, 100), Ipv4Addr::new(192, 0, 2, 110))
+    };
+    let (ours, theirs) = world.ends;
+    world.client.netif(ours).unwrap().set_ipv4(Ipv4Settings::NONE).unwrap();
+    world.server.netif(theirs).unwrap().dhcp_server_start(&settings).unwrap();
+    world.client.netif(ours).unwrap().dhcp_start(&DhcpConfig::new()).unwrap();
+    world.run(Duration::from_secs(15), false);
+    assert_eq!(world.client.dns_servers().collect::<Vec<_>>(), [IpAddr::from(SERVER)]);
+    assert!(matches!(world.resolve("host.test", Lookup::Ipv4), Heard::Addresses(Ok(_))));
+    world.client.netif(ours).unwrap().dhcp_release().unwrap();
+    assert_eq!(world.client.dns_servers().count(), 0);
+}

@@ -159,6 +159,8 @@ impl Engine {
         {
             place.settings = None;
         }
+        #[cfg(feature = "dns")]
+        self.dns_learn_from_lease(netif, place.machines.client.lease());
         let timer = self.timers.autoconf(netif);
         match place.machines.deadline() {
             Some(deadline) => self.wheel.set(timer, deadline),

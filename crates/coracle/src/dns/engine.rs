@@ -1,8 +1,12 @@
 //! The resolver's sockets: each question has a control block of its own, with a port of its own [RFC 5452 §9.2].
 
 use core::net::IpAddr;
+#[cfg(feature = "dhcp")]
+use core::net::Ipv4Addr;
 
 use coracle_buf::{Arena, Error, Layer, Pbuf, Table};
+#[cfg(feature = "ipv6")]
+use coracle_wire::dns::Name;
 use coracle_wire::dns::{MDNS_GROUP_V4, MDNS_PORT, PORT};
 
 use super::{Action, Resolver, Sender, ServerAddress, Source, Transport};
@@ -22,6 +26,15 @@ use crate::udp::Wishes;
 const LONGEST_QUESTION: usize = 300;
 /// The longest message whose pieces are put together on the stack.
 const LONGEST_IN_PIECES: usize = 1_500;
+
+/// The protocols that name servers, in the order in which these are asked, behind the owner's own.
+#[cfg(feature = "dhcp")]
+const LEASE: u8 = 1;
+#[cfg(feature = "ipv6")]
+const ROUTERS: u8 = 2;
+/// Servers taken of those that routers advertise on one interface.
+#[cfg(feature = "ipv6")]
+const MOST_ADVERTISED: usize = 8;
 
 /// What an exchange has open.
 enum Socket {
@@ -107,6 +120,34 @@ impl Engine {
         let source = Source::Interface { netif: netif as u8, protocol };
         let servers = servers.map(|ip| ServerAddress { ip, scope });
         self.services.dns.resolver.set_servers(source, servers);
+    }
+
+    /// The servers of a lease are asked while it lasts.
+    #[cfg(feature = "dhcp")]
+    pub(crate) fn dns_learn_from_lease(&mut self, netif: usize, lease: Option<&crate::dhcp::DhcpLease>) {
+        let servers = lease.map_or([Ipv4Addr::UNSPECIFIED; 3], |lease| lease.dns_servers);
+        let named = servers.into_iter().filter(|server| !server.is_unspecified());
+        self.dns_learn(netif, LEASE, named.map(IpAddr::V4));
+    }
+
+    /// The servers and search domains that routers advertise [RFC 8106].
+    #[cfg(feature = "ipv6")]
+    pub(crate) fn dns_learn_from_routers(&mut self, netif: usize) {
+        let scope = netif as u32 + 1;
+        let source = Source::Interface { netif: netif as u8, protocol: ROUTERS };
+        let resolver = &mut self.services.dns.resolver;
+        let here = self.resolvers.servers().filter(|server| server.netif as usize == netif);
+        let mut list = [None; MOST_ADVERTISED];
+        for (place, server) in list.iter_mut().zip(here) {
+            *place = Some(ServerAddress { ip: server.address.to_ip(), scope });
+        }
+        resolver.set_servers(source, list.into_iter().flatten());
+        resolver.forget_search(source);
+        for domain in self.resolvers.domains().filter(|domain| domain.netif as usize == netif) {
+            if let Ok(name) = Name::from_wire(domain.name()) {
+                resolver.add_search(source, name);
+            }
+        }
     }
 
     /// An interface is gone, and what was said there counts no more.

@@ -216,6 +216,8 @@ impl Engine {
     }
 
     fn resolvers_changed(&mut self, netif: usize) {
+        #[cfg(feature = "dns")]
+        self.dns_learn_from_routers(netif);
         if let Some(handle) = self.netif_handle(netif)
             && let Some(interface) = self.netifs.at(netif)
         {
