@@ -53,7 +53,7 @@ pub use heap::HeapBuf;
 pub use kind::{Kind, Layer, PbufFlags};
 pub use mailbox::Mailbox;
 pub use memory::{Memory, MemoryLimits, MemoryStats};
-pub use pbuf::{Comparison, Pbuf, Segments};
+pub use pbuf::{Comparison, Pbuf, Pieces, Segments};
 pub use pool::{Pool, PoolBox, PoolStats};
 pub use queue::{Iter, PbufQueue};
 pub use segment::Segment;

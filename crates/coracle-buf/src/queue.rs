@@ -183,8 +183,10 @@ impl PbufQueue {
         while self.front().is_some_and(|next| next.len() <= MAX_LEN - total) {
             let Some(mut packet) = self.pop_front() else { break };
             total += packet.len();
-            let (is_ours, start, end) =
-                (packet.unshare(usize::MAX).is_ok(), packet.as_raw(), packet.last_segment());
+            let alone = packet.head().next().is_none() && packet.head().exclusive();
+            let is_ours = alone || packet.unshare(usize::MAX).is_ok();
+            let start = packet.as_raw();
+            let end = if alone { start } else { packet.last_segment() };
             // SAFETY: `joined` has the segment, which is exclusive, as are those before it; it is the last one.
             // The total lengths are set below.
             unsafe { Seg::new(last).replace_next(Some(packet)) };

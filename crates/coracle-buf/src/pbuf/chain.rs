@@ -91,6 +91,27 @@ impl Pbuf {
         self.slice_chain(offset, len)
     }
 
+    /// Slices one behind the other, each of `len` bytes but for the last, which may be shorter; all together are the
+    /// packet. There are none if
+    /// `len` is zero.
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// # use coracle_buf::{Arena, Memory, MemoryLimits};
+    /// # let memory = Memory::new(&mut Arena::heap(), MemoryLimits::SMALL)?;
+    /// let packet = memory.from_static(b"packets")?;
+    /// let mut pieces = packet.pieces(4);
+    /// assert_eq!(pieces.next().unwrap()?, b"pack");
+    /// assert_eq!(pieces.next().unwrap()?, b"ets");
+    /// assert!(pieces.next().is_none());
+    /// # }
+    /// # Ok::<(), coracle_buf::Error>(())
+    /// ```
+    #[inline]
+    pub fn pieces(&self, len: usize) -> Pieces<'_> {
+        Pieces { at: self.head(), skip: 0, left: self.len(), len }
+    }
+
     /// `slice` of more than the first segment.
     #[inline(never)]
     fn slice_chain(&self, offset: usize, len: usize) -> Result<Self, Error> {
@@ -246,6 +267,65 @@ impl Pbuf {
     #[cold]
     pub(crate) fn view_onwards(segment: Seg<'_>) -> Result<Self, Error> {
         views_of(segment, 1)
+    }
+}
+
+/// The slices of a packet, see [`Pbuf::pieces`]. Where no references are left, an item is [`Error::Memory`].
+pub struct Pieces<'a> {
+    /// The segment in which the next one begins, and where.
+    at: Seg<'a>,
+    skip: usize,
+    left: usize,
+    len: usize,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Result<Pbuf, Error>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let len = self.len.min(self.left);
+        if len == 0 {
+            return None;
+        }
+        self.left -= len;
+        if len <= self.at.len() - self.skip {
+            let piece = self.at.view(self.skip, len).ok_or(Error::Memory);
+            self.skip += len;
+            return Some(piece);
+        }
+        Some(self.next_of_several(len))
+    }
+}
+
+impl Pieces<'_> {
+    /// A slice that does not end, or does not begin, in the present segment.
+    #[inline(never)]
+    fn next_of_several(&mut self, len: usize) -> Result<Pbuf, Error> {
+        while self.skip == self.at.len() {
+            (self.at, self.skip) = (self.at.next().ok_or(Error::Argument)?, 0);
+        }
+        let (begin, from, part) = (self.at, self.skip, len.min(self.at.len() - self.skip));
+        let mut rest = len - part;
+        self.skip += part;
+        while rest > 0 {
+            self.at = self.at.next().ok_or(Error::Argument)?;
+            self.skip = rest.min(self.at.len());
+            rest -= self.skip;
+        }
+        let piece = begin.view(from, part).ok_or(Error::Memory)?;
+        if part < len {
+            // SAFETY: the view is new, with one handle; the total length includes what is still to come.
+            unsafe { piece.head().set_len(part, len) };
+            append_views(&piece, begin, len - part)?;
+        }
+        Ok(piece)
+    }
+}
+
+impl core::fmt::Debug for Pieces<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Pieces").field("left", &self.left).field("len", &self.len).finish_non_exhaustive()
     }
 }
 

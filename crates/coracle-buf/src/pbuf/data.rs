@@ -19,21 +19,23 @@ pub enum Comparison {
 impl Pbuf {
     /// Copies bytes from `offset` on into `into`; returns how many there were: lwIP's `pbuf_copy_partial`.
     pub fn copy_to(&self, offset: usize, into: &mut [u8]) -> usize {
-        let (mut skip, mut done) = (offset, 0);
+        let wanted = into.len();
+        let (mut skip, mut rest) = (offset, into);
         for bytes in self.segments() {
-            if done == into.len() {
-                break;
-            }
             let Some(bytes) = bytes.get(skip..) else {
                 skip -= bytes.len();
                 continue;
             };
             skip = 0;
-            let n = bytes.len().min(into.len() - done);
-            into[done..done + n].copy_from_slice(&bytes[..n]);
-            done += n;
+            if bytes.len() >= rest.len() {
+                rest.copy_from_slice(&bytes[..rest.len()]);
+                return wanted;
+            }
+            let (place, more) = rest.split_at_mut(bytes.len());
+            place.copy_from_slice(bytes);
+            rest = more;
         }
-        done
+        wanted - rest.len()
     }
 
     /// Copies all bytes of `from` to the beginning of this packet: lwIP's `pbuf_copy`.

@@ -11,6 +11,7 @@ use crate::segment::{Seg, Segment, drop_handle};
 use crate::sync::Ordering;
 use crate::{Error, Kind, Memory, PbufFlags};
 
+pub use chain::Pieces;
 pub use data::Comparison;
 
 /// A packet: a chain of segments, each a view of counted bytes.

@@ -374,3 +374,29 @@ fn debug_output_shows_lengths_not_contents() {
     assert!(text.contains("len: 120") && text.contains("segments: [100, 20]"), "{text}");
     assert_eq!(std::format!("{:?}", packet(&memory(), 120).segments()), "[100, 20]");
 }
+
+#[test]
+fn pieces_are_the_slices_one_behind_the_other() {
+    let memory = memory();
+    // Segments of 100, 100 and 50 bytes, then an empty one, then 30 more.
+    let mut whole = packet(&memory, 250);
+    whole.cat(memory.alloc(Layer::Raw, 0, Kind::Pool).unwrap()).unwrap();
+    whole.cat(packet(&memory, 30)).unwrap();
+    let expected: Vec<u8> = bytes(250).into_iter().chain(bytes(30)).collect();
+    for len in 1..300 {
+        let mut at = 0;
+        for piece in whole.pieces(len) {
+            let piece = piece.unwrap();
+            assert_eq!(piece, &expected[at..expected.len().min(at + len)]);
+            at += piece.len();
+        }
+        assert_eq!(at, 280, "in pieces of {len}");
+    }
+    assert_eq!(whole.pieces(0).count(), 0);
+    // References run out, and come back with the pieces.
+    let kept: Vec<_> = whole.pieces(10).collect();
+    assert_eq!(kept.iter().filter(|piece| piece.is_ok()).count(), LIMITS.references);
+    assert!(kept.iter().all(|piece| piece.as_ref().err().is_none_or(|error| *error == Error::Memory)));
+    drop((kept, whole));
+    assert_balanced(&memory);
+}

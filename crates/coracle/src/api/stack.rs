@@ -278,7 +278,7 @@ impl<H: Handler> Stack<H> {
     fn take_one_of(&mut self, netif: NetifHandle, frame: Pbuf, gathered: &mut Option<Gathered>) {
         // A callback may have removed it.
         let Ok(slot) = self.engine.netif_slot(netif) else { return };
-        let event = self.engine.input_one_of(slot, frame, gathered);
+        let Err(event) = self.engine.input_one_of(slot, frame, gathered) else { return };
         if event.is_some() || self.engine.has_others_waiting() {
             self.engine.input_gathered(gathered);
             self.call_all(event, false);
@@ -323,7 +323,13 @@ impl<H: Handler> Stack<H> {
         if let Some((slot, frame)) = frame {
             match stack.engine.input(slot, frame) {
                 Some(Event::Datagram { pcb, data }) => stack.call_datagram(pcb, data),
-                Some(Event::Tcp { pcb, report }) => stack.call_tcp(pcb, report),
+                Some(Event::Tcp { pcb, report }) => {
+                    stack.call_tcp(pcb, report);
+                    // What was acknowledged, and the data that came along: most have no more to tell than these two.
+                    if let Some(report) = stack.engine.tcp_next_report_of(pcb) {
+                        stack.call_tcp(pcb, report);
+                    }
+                }
                 other => event = other,
             }
         }

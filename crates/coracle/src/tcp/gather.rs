@@ -31,7 +31,8 @@ pub(crate) struct Gathered {
 
 impl Gathered {
     /// Whether a segment goes on where this one ends, and says nothing else but what its data is.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "for every segment")]
     fn goes_on(&self, flow: &Flow, segment: &Segment, times: Option<(u32, u32)>) -> bool {
         self.segment.end() == segment.seq
             && self.segment.ack == segment.ack
@@ -43,21 +44,22 @@ impl Gathered {
 }
 
 impl Engine {
-    /// Takes one of several frames. What it leads to may wait in `gathered`, until
-    /// [`input_gathered`](Self::input_gathered) takes that: no callback is to run before.
+    /// Takes one of several frames: adds it to `gathered`, which [`input_gathered`](Self::input_gathered) takes before
+    /// any callback runs; or takes both, and `Err` is what there is to report.
     pub(crate) fn input_one_of(
         &mut self,
         netif: usize,
         mut frame: Pbuf,
         gathered: &mut Option<Gathered>,
-    ) -> Option<Event> {
+    ) -> Result<(), Option<Event>> {
         if !self.is_any_familiar(netif, &mut frame) {
             self.input_gathered(gathered);
-            return self.enter(Entry::Frame, netif, frame);
+            return Err(self.enter(Entry::Frame, netif, frame));
         }
-        let frame = self.tcp_gather(frame, gathered).err()?;
-        self.input_gathered(gathered);
-        self.enter(Entry::Familiar, netif, frame)
+        self.tcp_gather(frame, gathered).map_err(|frame| {
+            self.input_gathered(gathered);
+            self.enter(Entry::Familiar, netif, frame)
+        })
     }
 
     /// Takes what was gathered. What there is to report waits in line.
@@ -84,13 +86,14 @@ impl Engine {
         let bytes = frame.payload().get(at..).unwrap_or_default();
         let Ok(header) = TcpHeader::read(bytes) else { return Err(frame) };
         let header_len = header.header_len();
-        let times = TcpOptions::read_timestamps_only(header.options(bytes));
+        let options = header.options(bytes);
+        let times = TcpOptions::read_timestamps_only(options);
         let len = bytes.len() - header_len;
         let plain = info.protocol == protocol::TCP
             && info.cast == Cast::Unicast
             && header.flags().without(TcpFlags::PSH) == TcpFlags::ACK
             && len > 0
-            && (times.is_some() || header.options(bytes).is_empty())
+            && (times.is_some() || options.is_empty())
             && at + bytes.len() == frame.len();
         if !plain {
             return Err(frame);
@@ -104,8 +107,9 @@ impl Engine {
             local: Endpoint::new(info.destination, header.destination_port()),
             remote: Endpoint::new(info.source, header.source_port()),
         };
-        let next = gathered.as_mut().filter(|gathered| gathered.goes_on(&flow, &segment, times));
-        if let Some(gathered) = next {
+        if let Some(gathered) = gathered
+            && gathered.goes_on(&flow, &segment, times)
+        {
             if frame.remove_header(at + header_len).is_err() {
                 return Err(frame);
             }
@@ -128,7 +132,8 @@ impl Engine {
     }
 
     /// Keeps the data of a frame. One that somebody else keeps in a queue, when no reference is left, is lost.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "for every segment")]
     fn tcp_gather_data(&mut self, flow: &Flow, data: &mut PbufQueue, piece: Pbuf) -> bool {
         count!(self.counters.ip_of(flow.local.address).delivered);
         count!(self.counters.tcp.segments_received);

@@ -58,8 +58,16 @@ impl Engine {
             Stop::Memory => self.tcp_retry_later(position),
             Stop::Done => {}
         }
-        if let Some(mut conn) = self.tcp_conn(position) {
-            conn.watch_window();
+        if let Some(pcb) = self.tcp.slots.at_mut(position as usize)
+            && !pcb.flags.has(Flags::DEAD)
+        {
+            if !pcb.waits_for_window() {
+                pcb.flags.clear(Flags::PERSIST);
+            } else if !pcb.flags.has(Flags::REXMIT_TIMER)
+                && let Some(mut conn) = self.tcp_conn(position)
+            {
+                conn.arm_probe();
+            }
         }
         self.tcp_rearm(position);
     }
@@ -122,7 +130,12 @@ impl Engine {
         };
         // What does not get out is missed like what the network loses, and sent again.
         self.tcp_emit(position, outgoing).map_err(|_| Stop::Memory)?;
-        if matches!(next, Next::Nothing) { Err(Stop::Done) } else { Ok(()) }
+        let more = self
+            .tcp
+            .slots
+            .at(position as usize)
+            .is_some_and(|pcb| pcb.wants_output(pcb.loss.next_lost().is_some()));
+        if matches!(next, Next::Nothing) || !more { Err(Stop::Done) } else { Ok(()) }
     }
 
     /// Sends the SYN of a connection, or the answer to one.
@@ -310,21 +323,6 @@ impl Conn<'_> {
         Outgoing { seq: self.pcb.una - 1, flags: TcpFlags::ACK, data: None, fresh: false }
     }
 
-    /// Looks after a window that keeps what was written from leaving: nothing else would wake us up.
-    #[inline]
-    fn watch_window(&mut self) {
-        let pcb = &mut *self.pcb;
-        let waiting = pcb.state.may_send()
-            && (!pcb.unsent.is_empty()
-                || pcb.flags.has(Flags::FIN_QUEUED) && !pcb.flags.has(Flags::FIN_SENT))
-            && pcb.loss.is_empty();
-        if !waiting {
-            pcb.flags.clear(Flags::PERSIST);
-        } else if !pcb.flags.has(Flags::REXMIT_TIMER) {
-            self.arm_probe();
-        }
-    }
-
     /// [RFC 9293 SHLD-29, SHLD-30] The first probe after a retransmission timeout, each next one later.
     pub(super) fn arm_probe(&mut self) {
         let now = self.micros();
@@ -338,6 +336,15 @@ impl Conn<'_> {
 }
 
 impl TcpPcb {
+    /// Whether a window keeps what was written from leaving: nothing else would wake us up then.
+    #[inline]
+    fn waits_for_window(&self) -> bool {
+        self.loss.is_empty()
+            && (!self.unsent.is_empty()
+                || self.flags.has(Flags::FIN_QUEUED) && !self.flags.has(Flags::FIN_SENT))
+            && self.state.may_send()
+    }
+
     /// Whether there is data that the peer's window has room for.
     #[inline]
     pub(super) fn has_more_to_send(&self) -> bool {

@@ -59,6 +59,20 @@ impl Engine {
         None
     }
 
+    /// What a connection has to report next, if it is the first in line.
+    #[inline]
+    pub(crate) fn tcp_next_report_of(&mut self, position: u32) -> Option<Report> {
+        if self.tcp.ready.first() != Some(position) {
+            return None;
+        }
+        let report = self.tcp_report_of(position);
+        let more = self.tcp.slots.at(position as usize).is_some_and(TcpPcb::has_report);
+        if report.is_none() || !more {
+            self.tcp.ready.take();
+        }
+        report
+    }
+
     /// What a connection has to report next: what happened to what it sent comes before what it received, and its
     /// end comes last.
     #[inline]

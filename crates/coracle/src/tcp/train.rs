@@ -88,20 +88,18 @@ impl Engine {
         let numbers = &mut self.identification;
         let mut template = Template::new(hop, send, fields, times, mss, numbers).ok_or(Error::Value)?;
         let push = fields.flags.contains(TcpFlags::PSH);
-        let (mut offset, mut seq) = (0, fields.sequence);
-        while offset < data.len() {
-            let len = mss.min(data.len() - offset);
-            let piece = data.slice(offset, len)?;
+        let (mut left, mut seq) = (data.len(), fields.sequence);
+        for piece in data.pieces(mss) {
+            let piece = piece?;
+            let len = piece.len();
+            left -= len;
             if len < mss {
                 // The last one, when there was no memory to cut the train where it should end.
                 template = Template::new(hop, send, fields, times, len, numbers).ok_or(Error::Value)?;
             }
-            offset += len;
             let mut frame = small_pbuf(&self.memory, Layer::Raw, template.len)?;
             let headers = frame.payload_mut()?;
-            template
-                .write(headers, seq, numbers.next(), push && offset == data.len(), &piece)
-                .ok_or(Error::Buffer)?;
+            template.write(headers, seq, numbers.next(), push && left == 0, &piece).ok_or(Error::Buffer)?;
             frame.cat(piece).map_err(|(error, _)| error)?;
             interface.enqueue(frame, hop.cast == Cast::Unicast).map_err(|(error, _)| error)?;
             count!(self.counters.ip_of(send.destination).sent);

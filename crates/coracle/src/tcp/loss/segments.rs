@@ -214,7 +214,12 @@ impl Segments {
         if id as usize >= self.records.len() {
             return Err(segment);
         }
-        if *first == NONE || *first != *oldest {
+        if *first == NONE && *oldest == NONE {
+            (*first, *oldest) = (id, id);
+            self.fill(id, segment, floor, [Link { next: id, previous: id }; 2]);
+            return Ok(());
+        }
+        if *first != *oldest {
             self.append_slowly(first, oldest, segment, floor);
             return Ok(());
         }
