@@ -124,8 +124,9 @@ impl<'a> SnmpAgent<'a> {
 /// How many messages one event or turn sends: targets beyond are not told.
 const BURST: usize = 16;
 
-impl<H: Handler> Handler<H> for SnmpAgent<'_> {
-    fn datagram(&mut self, udp: &mut Udp<'_, H>, from: SocketAddr, data: Pbuf) {
+/// Of a stack that has no other handlers; an application's own type calls [`SnmpAgent::serve`].
+impl Handler for SnmpAgent<'_> {
+    fn datagram(&mut self, udp: &mut Udp<'_, Self>, from: SocketAddr, data: Pbuf) {
         self.serve(udp, from, &data);
     }
 }

@@ -32,7 +32,8 @@ const HEADER: usize = 48;
 /// An SNMP agent. It needs no allocator; all that it is set up with is borrowed.
 ///
 /// ```
-/// /// use coracle_snmp::agent::{Community, READ};
+/// use coracle::Instant;
+/// use coracle_snmp::agent::{Community, READ};
 /// use coracle_snmp::mib::{Column, Context, Node, Output, Scalars, Tree};
 /// use coracle_snmp::{Agent, Setup};
 ///
