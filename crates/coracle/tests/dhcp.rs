@@ -20,7 +20,13 @@ const ALL: Ipv4Addr = Ipv4Addr::BROADCAST;
 
 /// A host without an address.
 fn client() -> Host {
-    Host::configured(|setup| setup.netif.ipv4 = Ipv4Settings::NONE)
+    Host::configured(|setup| {
+        setup.netif.ipv4 = Ipv4Settings::NONE;
+        #[cfg(feature = "dns")]
+        {
+            setup.limits.dns = DnsLimits::SMALL;
+        }
+    })
 }
 
 fn server_config() -> DhcpServerConfig {
@@ -432,4 +438,33 @@ fn link_local_addresses_are_never_behind_the_gateway() {
     assert_eq!(host.sent_one().arp().target_ipv4, peer.octets());
     host.input(Arp::reply(PEER_MAC, peer).frame());
     assert_eq!(host.sent_one().destination(), peer);
+}
+
+/// The resolver knows the name servers and the search domains of a lease, as long as it lasts.
+#[cfg(feature = "dns")]
+#[test]
+fn the_resolver_learns() {
+    let servers = |host: &Host| host.stack.dns_servers().collect::<Vec<_>>();
+    let mut host =
+        leased_with(&[(code::DNS_SERVERS, &[192, 0, 2, 53, 192, 0, 2, 54]), (code::DOMAIN, b"example.org")]);
+    assert_eq!(servers(&host), [Ipv4Addr::new(192, 0, 2, 53), Ipv4Addr::new(192, 0, 2, 54)]);
+    let asker = host.app("asker");
+    host.stack.dns_query("boat", Lookup::Ipv4, asker).unwrap();
+    host.poll();
+    host.input(Arp::reply(PEER_MAC, Ipv4Addr::new(192, 0, 2, 53)).frame());
+    let (_, question) = sent_message(&mut host);
+    let name = b"\x04boat\x07example\x03org\0";
+    assert!(question.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name)));
+    host.stack.netif(host.netif).unwrap().dhcp_stop().unwrap();
+    assert_eq!(servers(&host), Vec::<Ipv4Addr>::new());
+    // A search list replaces the domain.
+    let mut host =
+        leased_with(&[(code::SEARCH, b"\x01a\0\x01b\xc0\0"), (code::DNS_SERVERS, &[192, 0, 2, 53])]);
+    let asker = host.app("asker");
+    host.stack.dns_query("boat", Lookup::Ipv4, asker).unwrap();
+    host.poll();
+    host.input(Arp::reply(PEER_MAC, Ipv4Addr::new(192, 0, 2, 53)).frame());
+    let (_, question) = sent_message(&mut host);
+    let name = b"\x04boat\x01a\0";
+    assert!(question.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name)));
 }

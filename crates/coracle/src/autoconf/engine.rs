@@ -180,6 +180,13 @@ impl Engine {
             interface.mtu = mtu.map_or(interface.mtu, |mtu| mtu.min(interface.mtu));
         }
         self.lease_routes(netif, place, Self::route_add);
+        #[cfg(feature = "dns")]
+        {
+            let servers =
+                place.machines.client.lease().map_or([Ipv4Addr::UNSPECIFIED; 3], |lease| lease.dns_servers);
+            let bytes = place.settings.as_ref().map_or(&[][..], Pbuf::payload);
+            self.dhcp_tell_resolver(netif, &servers, DhcpMessage::read(bytes).ok().as_ref());
+        }
         self.note_settings(netif, Reasons::DHCP_SETTINGS);
     }
 
@@ -189,6 +196,8 @@ impl Engine {
             interface.mtu = place.own_mtu;
         }
         self.lease_routes(netif, place, Self::route_remove);
+        #[cfg(feature = "dns")]
+        self.dhcp_tell_resolver(netif, &[], None);
         self.note_settings(netif, Reasons::DHCP_SETTINGS);
     }
 
@@ -272,6 +281,8 @@ impl Engine {
             }
             place.settings = kept;
             if place.machines.client.state() == DhcpState::Informed {
+                #[cfg(feature = "dns")]
+                self.dhcp_tell_resolver(netif, &crate::dhcp::dns_servers(&message), Some(&message));
                 self.note_settings(netif, Reasons::DHCP_SETTINGS);
             }
         }

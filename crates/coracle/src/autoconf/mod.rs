@@ -2,6 +2,8 @@
 //! no server, or a given one once it is known that nobody else has it. The three share the interface's one address here.
 
 mod engine;
+#[cfg(feature = "dns")]
+mod names;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

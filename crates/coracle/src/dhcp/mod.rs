@@ -18,5 +18,7 @@ pub(crate) use client::Client;
 pub use client::DhcpState;
 pub use config::{ClientId, ConflictCheck, DhcpConfig, DhcpOptions};
 pub use lease::DhcpLease;
+#[cfg(feature = "dns")]
+pub(crate) use lease::dns_servers;
 #[cfg(feature = "dhcp-server")]
 pub use server::DhcpServerConfig;
