@@ -171,6 +171,28 @@ fn what_routers_say_about_the_link_is_taken_if_it_can_be() {
     assert_eq!(told(&mut host, 64, &[1_500]), (64, 1_500));
 }
 
+/// [4861-11]: whoever chose no hop limit sends with that of the routers.
+#[test]
+fn packets_leave_with_the_hop_limit_that_routers_want() {
+    let mut host = with_router();
+    let hop_limit = |host: &mut Host| send_far(host)[0][21];
+    assert_eq!(hop_limit(&mut host), 64);
+    let fields = AdvertisementFields { hop_limit: 17, ..lifetime(1_800) };
+    advertise(&mut host, (ROUTER_MAC, ROUTER), &fields, |_| {});
+    assert_eq!(hop_limit(&mut host), 17);
+    let app = host.app("sender");
+    let udp = host.stack.udp_new(app).unwrap();
+    host.stack.udp(udp).unwrap().set_ttl(5).unwrap();
+    host.stack.udp(udp).unwrap().send_bytes_to(b"data", (FAR, 9).into()).unwrap();
+    assert_eq!(host.sent_raw(host.netif)[0][21], 5);
+    // Neighbour discovery goes by its own rule.
+    usual_router(&mut host);
+    host.advance(Duration::from_mins(1));
+    send_far(&mut host);
+    host.advance(Duration::from_secs(6));
+    assert!(!seen(&mut host).is_empty(), "each judged to have a hop limit of 255");
+}
+
 /// [4861-13]: only by the present first hop, for that destination alone.
 #[test]
 fn a_redirect_is_believed_from_the_first_hop_only() {

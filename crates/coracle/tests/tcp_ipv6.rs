@@ -93,3 +93,28 @@ fn streams_arrive_whole_between_link_local_addresses() {
 fn streams_arrive_whole_through_loss_and_a_narrow_link() {
     assert!(transfer(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2), 1_280, true) == sent());
 }
+
+/// [4861-14]: while a connection gets answers, its neighbour is not asked whether it is there.
+#[test]
+fn a_connection_shows_that_its_neighbour_is_there() {
+    let mut ends = [end(1, 1_500), end(2, 1_500)];
+    let (server, heard): (App, Log) = App::new();
+    ends[1].stack.tcp_listen("[::]:80".parse().unwrap(), 4, server).unwrap();
+    let (client, _log) = App::new();
+    let mut now = run(&mut ends, Instant::from_secs(1), Duration::from_millis(1), || false);
+    let tcp = ends[0].stack.tcp_new(client).unwrap();
+    let to = SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2), 80));
+    ends[0].stack.tcp(tcp).unwrap().connect(to).unwrap();
+    let mut delays = 0;
+    for turn in 0..150 {
+        now = run(&mut ends, now, Duration::from_secs(1), || false);
+        ends[0].stack.tcp(tcp).unwrap().write_bytes(&[turn]).unwrap();
+        let waits = ends[0].stack.neighbours().any(|neighbour| neighbour.state == NeighbourState::Delay);
+        delays += u32::from(waits);
+    }
+    run(&mut ends, now, Duration::from_secs(1), || false);
+    assert_eq!(heard.borrow().received, (0..150).collect::<Vec<u8>>());
+    assert!(delays >= 10, "it was in doubt in between");
+    let asked = ends.each_ref().map(|end| end.stack.counters().nd.solicitations_sent);
+    assert_eq!(asked, [1, 0]);
+}

@@ -304,7 +304,7 @@ impl Hop {
         let Some(own_headers) = self.link.write_before_packet(frame, link_len) else { return };
         #[cfg(feature = "ipv6")]
         if !send.destination.is_v4() {
-            return write_v6(own_headers, &send, total_len);
+            return write_v6(own_headers, &send, total_len, self.hop_limits);
         }
         let Some((ip_header, rest)) = own_headers.split_first_chunk_mut::<{ ipv4::HEADER_LEN }>() else {
             return;
@@ -334,14 +334,14 @@ impl Hop {
 /// Writes the headers of an IPv6 packet of `total_len` bytes.
 #[cfg(feature = "ipv6")]
 #[inline]
-fn write_v6(own_headers: &mut [u8], send: &Send, total_len: usize) {
+fn write_v6(own_headers: &mut [u8], send: &Send, total_len: usize, (default, wanted): (u8, u8)) {
     let Some((ip_header, rest)) = own_headers.split_first_chunk_mut() else { return };
     let fields = Ipv6Fields {
         traffic_class: send.tos,
         flow_label: send.flow_label,
         payload_len: (total_len - ipv6::HEADER_LEN) as u16,
         next_header: send.protocol,
-        hop_limit: send.ttl,
+        hop_limit: if send.ttl == default { wanted } else { send.ttl },
         source: send.source.wire_v6().into(),
         destination: send.destination.wire_v6().into(),
     };

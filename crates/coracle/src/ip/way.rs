@@ -36,6 +36,9 @@ pub(crate) struct Hop {
     pub(crate) dont_fragment: bool,
     /// The interface's.
     pub(crate) checksums: Checksums,
+    /// The hop limit of packets whose sender chose none, and the one that routers want instead.
+    #[cfg(feature = "ipv6")]
+    pub(super) hop_limits: (u8, u8),
     /// What the link puts in front of a packet, while [`Neighbours`](crate::link::neighbours::Neighbours) says that
     /// it holds.
     pub(super) link: LinkHeader,
@@ -205,8 +208,19 @@ impl Engine {
             mtu: if local { u16::MAX } else { known.map_or(mtu, |known| known.min(mtu)) },
             dont_fragment: self.config.path_mtu_discovery && known.is_none_or(|known| known > LEAST_MTU_V4),
             checksums: interface.checksums,
+            #[cfg(feature = "ipv6")]
+            hop_limits: self.hop_limits(interface),
             link: LinkHeader::NONE,
         })
+    }
+
+    /// [4861-11] Whoever chooses the default itself gets what routers want, which is the same for him.
+    #[cfg(feature = "ipv6")]
+    fn hop_limits(&self, interface: &Interface) -> (u8, u8) {
+        let (default, said) = (self.config.default_ttl, interface.nd.hop_limit);
+        // What neighbour discovery and MLD send has a meaning of its own.
+        let special = matches!(default, 1 | 255);
+        (default, if said == 0 || special { default } else { said })
     }
 
     /// The interface through which a packet to an address of ours comes back.
