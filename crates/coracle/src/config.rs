@@ -46,8 +46,12 @@ pub struct Limits {
     pub stations: usize,
     /// Routes set by the owner; those that follow from the addresses of interfaces are not counted.
     pub routes: usize,
-    /// Multicast groups joined, each on one interface.
+    /// Multicast groups joined, each on one interface. lwIP: `MEMP_NUM_IGMP_GROUP`, `MEMP_NUM_MLD6_GROUP`.
     pub groups: usize,
+    /// Control blocks' own memberships of groups, each on one interface.
+    pub memberships: usize,
+    /// Sources in the filters of control blocks and of interfaces.
+    pub group_sources: usize,
     /// Destinations with a path MTU or a router of their own, which ICMP told.
     pub paths: usize,
     /// Datagrams of which fragments are missing; when there are more, the oldest go. lwIP: `MEMP_NUM_REASSDATA`.
@@ -87,6 +91,8 @@ impl Limits {
         stations: 0,
         routes: 0,
         groups: 0,
+        memberships: 0,
+        group_sources: 0,
         paths: 0,
         reassemblies: 0,
         fragments: 0,
@@ -116,6 +122,8 @@ impl Limits {
         stations: 0,
         routes: 2,
         groups: 4,
+        memberships: 4,
+        group_sources: 8,
         paths: 4,
         reassemblies: 2,
         fragments: 8,
@@ -145,6 +153,8 @@ impl Limits {
         stations: 1_024,
         routes: 256,
         groups: 256,
+        memberships: 256,
+        group_sources: 1_024,
         paths: 1_024,
         reassemblies: 64,
         fragments: 1_024,

@@ -116,6 +116,31 @@ pub struct IpCounters {
     pub memory: u32,
 }
 
+/// Counters of IGMP or MLD.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupCounters {
+    /// Messages received.
+    pub received: u32,
+    /// Queries among them.
+    pub queries: u32,
+    /// Reports of older versions among them, which can spare us ours.
+    pub reports: u32,
+    /// Messages among them that are for routers.
+    pub ignored: u32,
+    /// Dropped: lengths that contradict each other, or addresses that are no groups'.
+    pub malformed: u32,
+    /// Dropped: wrong checksum; MLD's is that of ICMP.
+    pub bad_checksum: u32,
+    /// Dropped: not from this link, or without a router alert.
+    pub forged: u32,
+    /// Reports sent.
+    pub reports_sent: u32,
+    /// Messages sent that say of a group that it was left, as older versions do.
+    pub leaves_sent: u32,
+    /// Messages not sent: no memory, no route or a full queue.
+    pub send_failed: u32,
+}
+
 /// Counters of neighbour discovery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NdCounters {
@@ -319,6 +344,10 @@ pub struct Counters {
     pub icmp6: IcmpCounters,
     /// Neighbour discovery.
     pub nd: NdCounters,
+    /// IGMP.
+    pub igmp: GroupCounters,
+    /// MLD.
+    pub mld: GroupCounters,
     /// UDP.
     pub udp: UdpCounters,
     /// UDP-Lite.

@@ -13,7 +13,6 @@ use crate::hooks::Hooks;
 use crate::icmp::RateLimit;
 use crate::ip::Received;
 use crate::ip::addresses::Addresses;
-use crate::ip::groups::Groups;
 use crate::ip::input::{RecentSender, Refused};
 #[cfg(feature = "ipv6")]
 use crate::ip::input_v6::RecentSenderV6;
@@ -24,6 +23,7 @@ use crate::ip::way::Hop;
 use crate::link::ethernet::LinkTurn;
 use crate::link::fdb::Fdb;
 use crate::link::neighbours::Neighbours;
+use crate::multicast::{Multicast, Room};
 #[cfg(feature = "ipv6")]
 use crate::nd::{DnsLists, LearnedTable};
 use crate::netif::{Checksums, Interface, NetifHandle};
@@ -77,10 +77,16 @@ impl Timers {
         self.time_wait() + 1
     }
 
+    /// The one timer of all that is due to queriers of multicast groups.
+    #[inline]
+    pub(crate) fn multicast(self) -> usize {
+        self.paths() + 1
+    }
+
     /// One for each IPv6 address: its examination, and its ends.
     #[cfg(feature = "ipv6")]
     pub(crate) fn address(self, position: usize) -> usize {
-        self.paths() + 1 + position
+        self.multicast() + 1 + position
     }
 
     /// One for each interface: routers asked for, or advertised.
@@ -100,7 +106,7 @@ impl Timers {
         #[cfg(feature = "ipv6")]
         return self.learned() + 1;
         #[cfg(not(feature = "ipv6"))]
-        return self.paths() + 1;
+        return self.multicast() + 1;
     }
 
     /// The timer of an interface that comes to its address by itself.
@@ -126,7 +132,7 @@ impl Timers {
         let own = self.timeouts.checked_add(self.neighbours)?.checked_add(self.tcp)?;
         #[cfg(feature = "ipv6")]
         let own = own.checked_add(self.addresses)?.checked_add(self.netifs + 1)?;
-        own.checked_add(3 + dhcp + Services::TIMERS)
+        own.checked_add(4 + dhcp + Services::TIMERS)
     }
 }
 
@@ -213,9 +219,9 @@ pub(crate) struct Engine {
     pub(crate) paths: Paths,
     /// Datagrams of which fragments are missing.
     pub(crate) reassembly: Reassembly,
-    pub(crate) groups: Groups,
     /// What the application decides.
     pub(crate) hooks: Option<&'static dyn Hooks>,
+    pub(crate) multicast: Multicast,
     /// How many interfaces are bridges.
     pub(crate) bridges: usize,
     /// The stations of bridges.
@@ -278,6 +284,13 @@ impl Engine {
             addresses: limits.ipv6_addresses,
             netifs: limits.netifs,
         };
+        let room = Room {
+            netifs: limits.netifs,
+            groups: limits.groups,
+            own: limits.own_groups(),
+            memberships: limits.memberships,
+            sources: limits.group_sources,
+        };
         Ok(Self {
             memory,
             counters: Counters::default(),
@@ -305,8 +318,8 @@ impl Engine {
             recent_sender_v6: RecentSenderV6::NONE,
             paths: Paths::new(arena, limits.paths)?,
             reassembly: Reassembly::new(arena, limits.reassemblies, limits.fragments)?,
-            groups: Groups::new(arena, limits.groups, limits.own_groups())?,
             hooks: None,
+            multicast: Multicast::new(arena, &room)?,
             bridges: 0,
             fdb: Fdb::new(arena, limits.stations)?,
             neighbours: Neighbours::new(arena, limits.neighbours)?,
@@ -556,6 +569,9 @@ impl Engine {
         }
         if timer == self.timers.paths() {
             return self.paths_timer();
+        }
+        if timer == self.timers.multicast() {
+            return self.multicast_run();
         }
         #[cfg(feature = "ipv6")]
         if timer <= self.timers.learned() {

@@ -68,6 +68,7 @@ mod hooks;
 mod icmp;
 mod ip;
 mod link;
+mod multicast;
 #[cfg(feature = "ipv6")]
 mod nd;
 mod netif;
@@ -101,8 +102,8 @@ pub use coracle_wire as wire;
 pub use coracle_wire::ethernet::Tci;
 pub use coracle_wire::{EtherType, MacAddr};
 pub use counters::{
-    ArpCounters, Counters, DhcpCounters, IcmpCounters, IpCounters, LinkCounters, NdCounters, RawCounters,
-    TcpCounters, UdpCounters,
+    ArpCounters, Counters, DhcpCounters, GroupCounters, IcmpCounters, IpCounters, LinkCounters, NdCounters,
+    RawCounters, TcpCounters, UdpCounters,
 };
 #[cfg(feature = "dhcp-server")]
 pub use dhcp::DhcpServerConfig;
@@ -116,6 +117,7 @@ pub use hooks::Hooks;
 pub use ip::AddressState;
 pub use ip::{Cast, PacketInfo, Route};
 pub use link::{Neighbour, NeighbourState};
+pub use multicast::FilterMode;
 #[cfg(feature = "ipv6")]
 pub use nd::{InterfaceId, Ipv6Settings, RouterSettings};
 pub use netif::{

@@ -167,7 +167,7 @@ fn a_datagram_to_a_closed_port_is_answered_with_port_unreachable() {
 #[test]
 fn an_unknown_protocol_is_answered_with_protocol_unreachable() {
     let mut host = met();
-    for protocol in [0, 2, 47, 50, 255] {
+    for protocol in [0, 3, 47, 50, 255] {
         let packet = Packet::new(PEER, OURS, protocol, vec![1; 40]);
         assert_eq!(answers(&mut host, packet.frame()), [(3, 2)], "protocol {protocol}");
     }
@@ -200,6 +200,7 @@ fn malformed_options_are_answered_with_the_place_where_they_are_wrong() {
 fn no_error_is_sent_about_what_must_not_be_answered() {
     let mut host = met();
     host.stack.netif(host.netif).unwrap().join_group(Ipv4Addr::new(239, 1, 1, 1).into()).unwrap();
+    host.discard_sent();
     let closed = Packet::udp("192.0.2.9:5000", "192.0.2.2:99", b"x");
     let bad_options = closed.clone().options(&[0x44, 1, 0, 0]);
     let quoted = closed.packet();

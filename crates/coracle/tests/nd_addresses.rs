@@ -148,7 +148,7 @@ fn a_hardware_address_that_somebody_has_ends_it() {
 fn our_own_question_given_back_is_no_conflict() {
     let mut host = host();
     host.advance(SECOND);
-    let frames = host.sent_raw(host.netif);
+    let frames = sent(&mut host);
     let [mut own] = <[Vec<u8>; 1]>::try_from(frames).unwrap();
     host.input(&own);
     assert_eq!(host.stack.counters().nd.duplicates, 0);

@@ -6,6 +6,7 @@ mod autoconf;
 mod dns;
 mod handler;
 mod inspect;
+mod multicast;
 mod netif;
 #[cfg(feature = "ipv6")]
 mod netif_v6;

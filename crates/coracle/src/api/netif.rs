@@ -446,7 +446,9 @@ impl<H: Handler> Netif<'_, H> {
         Ok(self.interface()?.counters)
     }
 
-    /// Joins a multicast group: datagrams to it are taken here. Joins are counted. lwIP: `igmp_joingroup_netif`.
+    /// Joins a multicast group: datagrams to it are taken here, and routers are told. Joins are counted. Every control
+    /// block hears the group that it is bound for, unless it chose sources itself ([`Udp::join`](crate::Udp::join)).
+    /// lwIP: `igmp_joingroup_netif`, `mld6_joingroup_netif`.
     ///
     /// # Errors
     ///
@@ -454,19 +456,23 @@ impl<H: Handler> Netif<'_, H> {
     /// limits allow.
     pub fn join_group(&mut self, group: IpAddr) -> Result<(), Error> {
         let slot = self.stack.engine.netif_slot(self.handle)?;
-        let engine = &mut self.stack.engine;
-        engine.groups.join(&engine.hash_key, slot as u32, Address::from_ip(group, Some(slot))?)
+        self.stack.engine.group_join(slot, Address::from_ip(group, Some(slot))?)
     }
 
-    /// Leaves a group as often as it was joined. lwIP: `igmp_leavegroup_netif`.
+    /// Leaves a group as often as it was joined. lwIP: `igmp_leavegroup_netif`, `mld6_leavegroup_netif`.
     ///
     /// # Errors
     ///
     /// [`Error::Value`] for a group that was not joined.
     pub fn leave_group(&mut self, group: IpAddr) -> Result<(), Error> {
         let slot = self.stack.engine.netif_slot(self.handle)?;
-        let engine = &mut self.stack.engine;
-        engine.groups.leave(&engine.hash_key, slot as u32, Address::from_ip(group, Some(slot))?)
+        self.stack.engine.group_leave(slot, Address::from_ip(group, Some(slot))?)
+    }
+
+    /// The groups that it listens to, whoever joined them: for a device that lets through only what it is told to.
+    /// lwIP: `netif_set_igmp_mac_filter`, `netif_set_mld_mac_filter`.
+    pub fn groups(&self) -> impl Iterator<Item = IpAddr> {
+        self.stack.engine.multicast.of_netif(self.handle.0.index).map(Address::to_ip)
     }
 
     /// Announces the address to all neighbours. lwIP: `etharp_gratuitous`.

@@ -67,8 +67,8 @@ impl<H: Handler> Stack<H> {
 
 /// A raw control block of a stack. All its calls are [`Error::Closed`] once it is removed.
 pub struct Raw<'a, H> {
-    stack: &'a mut Stack<H>,
-    handle: RawHandle,
+    pub(super) stack: &'a mut Stack<H>,
+    pub(super) handle: RawHandle,
 }
 
 #[allow(clippy::missing_errors_doc, reason = "said once, above: what is gone is `Error::Closed`")]

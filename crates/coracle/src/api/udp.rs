@@ -93,8 +93,8 @@ impl<H: Handler> Stack<H> {
 /// A UDP control block of a stack. All its calls are [`Error::Closed`] once it is removed, within its own callback
 /// say.
 pub struct Udp<'a, H> {
-    stack: &'a mut Stack<H>,
-    handle: UdpHandle,
+    pub(super) stack: &'a mut Stack<H>,
+    pub(super) handle: UdpHandle,
 }
 
 #[allow(clippy::missing_errors_doc, reason = "said once, above: what is gone is `Error::Closed`")]

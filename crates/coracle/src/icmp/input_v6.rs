@@ -14,8 +14,9 @@ use crate::ip::sum::{add_part, pseudo};
 use crate::ip::{Cast, Received};
 use crate::netif::Checksums;
 
-/// The bytes of a message that are made contiguous: what is quoted, or all options of neighbour discovery.
-const LOOKED_AT: usize = 1_280;
+/// The bytes of a message that are made contiguous: what is quoted, or all options of neighbour discovery, or all
+/// sources of a query.
+const LOOKED_AT: usize = 1_500;
 
 impl Engine {
     pub(crate) fn icmpv6_input(&mut self, info: &Received, mut packet: Pbuf) -> Option<Event> {
@@ -46,6 +47,10 @@ impl Engine {
             icmpv6::ROUTER_SOLICITATION..=icmpv6::REDIRECT => {
                 self.nd_input(info, header.kind, &packet);
             }
+            icmpv6::MULTICAST_LISTENER_QUERY
+            | icmpv6::MULTICAST_LISTENER_REPORT
+            | icmpv6::MULTICAST_LISTENER_DONE
+            | icmpv6::MULTICAST_LISTENER_REPORT_V2 => self.mld_input(info, header.kind, &packet),
             kind if icmpv6::is_error(kind) => {
                 return self.icmpv6_error_input(info, &packet, error_kind(header));
             }

@@ -173,7 +173,7 @@ impl Engine {
             return Err(Error::InUse);
         }
         let group = address.solicited_node(netif);
-        self.groups.hold(&self.hash_key, entry.netif, group)?;
+        self.multicast.hold(&self.hash_key, entry.netif, group, self.now)?;
         match self.addresses.v6.insert(entry) {
             Ok(key) => {
                 let at = key.index as usize;
@@ -181,7 +181,7 @@ impl Engine {
                 Ok(at)
             }
             Err(error) => {
-                self.groups.release(&self.hash_key, entry.netif, group);
+                self.multicast.release(&self.hash_key, entry.netif, group, self.now);
                 Err(error)
             }
         }
@@ -194,7 +194,7 @@ impl Engine {
         };
         self.index_address(self.addresses.netifs + at, entry.address, false);
         let group = entry.address.solicited_node(entry.netif as usize);
-        self.groups.release(&self.hash_key, entry.netif, group);
+        self.multicast.release(&self.hash_key, entry.netif, group, self.now);
         self.wheel.cancel(self.timers.address(at));
         self.tcp_address_gone(entry.address);
     }

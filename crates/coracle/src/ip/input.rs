@@ -252,7 +252,7 @@ impl Engine {
             return Some(Cast::Broadcast);
         }
         if address.is_multicast() {
-            let member = self.groups.contains(&self.hash_key, netif.0.index, address.into());
+            let member = self.multicast.contains(&self.hash_key, netif.0.index, address.into());
             return member.then_some(Cast::Multicast);
         }
         let loopback = interface.medium == Medium::Loopback;
@@ -338,6 +338,10 @@ impl Engine {
             #[cfg(feature = "ipv6")]
             next_header::ICMPV6 if !info.destination.is_v4() => return self.icmpv6_input(&info, packet),
             protocol::UDP_LITE => return self.udp_lite_input(&info, packet),
+            protocol::IGMP if info.destination.is_v4() => {
+                self.igmp_input(&info, packet);
+                return None;
+            }
             _ => {}
         }
         if !self.raw.was_claimed() {

@@ -241,7 +241,7 @@ impl Engine {
         let cast = if destination.is_multicast() {
             // [4291-9] Scopes that never leave an interface, and the reserved one.
             let scope_ok = looped || loopback || destination.bytes()[1] & 0x0f > 1;
-            let member = self.groups.contains(&self.hash_key, netif as u32, destination);
+            let member = self.multicast.contains(&self.hash_key, netif as u32, destination);
             (member && scope_ok).then_some(Cast::Multicast)
         } else {
             let owner = self.owner_of(destination);

@@ -1,4 +1,4 @@
-//! The Internet Protocol in both versions: in and out, addresses, routes, multicast groups.
+//! The Internet Protocol in both versions: in and out, addresses, routes.
 
 pub(crate) mod addresses;
 #[cfg(feature = "dns")]
@@ -8,7 +8,6 @@ pub(crate) mod fragment;
 mod fragment_input;
 #[cfg(feature = "ipv6")]
 mod fragment_input_v6;
-pub(crate) mod groups;
 pub(crate) mod input;
 #[cfg(feature = "ipv6")]
 pub(crate) mod input_v6;

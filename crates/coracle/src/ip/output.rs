@@ -157,7 +157,7 @@ impl Engine {
     pub(crate) fn ip_send_and_loop(&mut self, send: Option<&Send>, data: Pbuf) -> Result<(), Rejected> {
         if let Some(hop) = self.recent_hop
             && !hop.local
-            && self.groups.contains(&self.hash_key, hop.netif as u32, hop.destination)
+            && self.multicast.contains(&self.hash_key, hop.netif as u32, hop.destination)
             && let Err(rejected) = self.ip_send_to_ourselves(&hop, send, data.clone())
         {
             return Err(Rejected::new(rejected.error, data));

@@ -90,7 +90,7 @@ impl Engine {
         let first = interface.nd.schedule.is_none();
         interface.nd.schedule = Some(Schedule::new(self.now));
         let group = Address::v6(ALL_ROUTERS.octets(), netif);
-        if first && self.groups.hold(&self.hash_key, netif as u32, group).is_err() {
+        if first && self.group_hold(netif, group).is_err() {
             count!(self.counters.nd.addresses_refused);
         }
     }
@@ -99,7 +99,7 @@ impl Engine {
         let schedule = self.netifs.at_mut(netif).and_then(|interface| interface.nd.schedule.take());
         if schedule.is_some() {
             let group = Address::v6(ALL_ROUTERS.octets(), netif);
-            self.groups.release(&self.hash_key, netif as u32, group);
+            self.group_release(netif, group);
         }
     }
 

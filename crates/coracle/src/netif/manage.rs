@@ -52,7 +52,7 @@ impl Engine {
         self.reassembly.forget(slot);
         self.forget_redirects_to(slot, Address::ANY);
         self.bridge_forget(slot);
-        self.groups.forget(&self.hash_key, slot as u32);
+        self.multicast.forget_netif(&self.hash_key, slot as u32);
         #[cfg(feature = "dns")]
         self.dns_forget_netif(slot);
         if self.default_netif == Some(netif) {
@@ -110,6 +110,7 @@ impl Engine {
             self.nd_up(netif.slot());
             self.announce(netif);
         }
+        self.groups_up_or_down(netif.slot(), ready);
         #[cfg(feature = "dhcp")]
         self.autoconf_link(netif.slot(), ready);
     }

@@ -16,7 +16,7 @@ impl Engine {
     pub(super) fn netif_begin_v6(&mut self, netif: NetifHandle) {
         let slot = netif.slot();
         let all_nodes = Address::v6(ALL_NODES.octets(), slot);
-        let listens = self.groups.hold(&self.hash_key, slot as u32, all_nodes).is_ok();
+        let listens = self.multicast.hold(&self.hash_key, slot as u32, all_nodes, self.now).is_ok();
         let loopback = self.netifs.at(slot).is_some_and(|interface| interface.medium == Medium::Loopback);
         if listens && loopback && self.owner_of(Address::LOCALHOST).is_none() {
             let entry = HostAddress::by_owner(Address::LOCALHOST, slot, 128, AddressState::Preferred);
@@ -37,7 +37,6 @@ impl Engine {
     /// See `Netif::ipv6_add` for the errors.
     pub(crate) fn netif_add_v6(&mut self, entry: HostAddress) -> Result<usize, Error> {
         let at = self.add_v6(entry)?;
-        self.after_v6(entry.netif as usize);
         self.address_begin(at, Duration::ZERO);
         Ok(at)
     }
@@ -56,5 +55,6 @@ impl Engine {
         let before = self.netifs.at(slot).map_or(Ipv4Settings::NONE, |interface: &Interface| interface.ipv4);
         self.note_change(netif, Reasons::IPV6_ADDRESSES_CHANGED, before);
         self.routes_changed();
+        self.mld_address_changed(slot);
     }
 }

@@ -15,6 +15,7 @@ use crate::ip::output::Send;
 #[cfg(feature = "ipv6")]
 use crate::ip::sum::pseudo;
 use crate::ip::{Cast, Received};
+use crate::multicast::Member;
 use crate::netif::NetifHandle;
 use crate::table::{Index, Key, NONE, Slots};
 
@@ -79,9 +80,9 @@ impl RawTable {
     }
 
     /// The first control block of a chain, from a position on, that matches.
-    fn find(&self, mut at: u32, matches: impl Fn(&RawPcb) -> bool) -> Option<u32> {
+    fn find(&self, mut at: u32, matches: impl Fn(u32, &RawPcb) -> bool) -> Option<u32> {
         while at != NONE {
-            if self.slots.at(at as usize).is_some_and(&matches) {
+            if self.slots.at(at as usize).is_some_and(|pcb| matches(at, pcb)) {
                 return Some(at);
             }
             at = self.index.next(at);
@@ -127,6 +128,7 @@ impl Engine {
     pub(crate) fn raw_remove(&mut self, key: Key) {
         if let Some(pcb) = self.raw.slots.remove(key) {
             self.raw.index.remove(hash(pcb.protocol), key.index);
+            self.groups_forget_owner(Member::Raw(key.index));
         }
     }
 
@@ -135,7 +137,7 @@ impl Engine {
     #[inline(never)]
     pub(crate) fn raw_input(&mut self, packet: Pbuf) -> Option<Event> {
         let info = &self.current?;
-        let first = self.raw.find(self.raw.index.first(hash(info.protocol)), |pcb| pcb.takes(info));
+        let first = self.raw_taker(self.raw.index.first(hash(info.protocol)), info);
         self.raw_offer(info, packet, first)
     }
 
@@ -171,11 +173,22 @@ impl Engine {
         let Some(pcb) = pcb else {
             return self.enter(Entry::Offered, info.netif.0.index as usize, packet);
         };
-        let next = self.raw.find(self.raw.index.next(pcb), |pcb| pcb.takes(info));
+        let next = self.raw_taker(self.raw.index.next(pcb), info);
         self.raw.next = next.and_then(|next| self.raw.slots.key_at(next as usize));
         self.raw.claimed = true;
         count!(self.counters.raw.offered);
         Some(Event::Packet { pcb, packet })
+    }
+
+    /// The first control block of a chain, from a position on, that takes a packet, and listens to its source if it went
+    /// to a group [RFC 3376 §3.2].
+    fn raw_taker(&self, at: u32, info: &Received) -> Option<u32> {
+        self.raw.find(at, |at, pcb| {
+            let (netif, owner) = (info.netif.0.index, Member::Raw(at));
+            let hears =
+                || self.multicast.delivers(&self.hash_key, owner, netif, info.destination, info.source);
+            pcb.takes(info) && (info.cast != Cast::Multicast || hears())
+        })
     }
 
     /// An interface's address changed: what was bound to the old one is bound to the new one.
@@ -191,7 +204,7 @@ impl Engine {
 
     /// The control block that sent a packet which an ICMP error is about.
     pub(crate) fn raw_find_sender(&self, protocol: u8, source: Address, destination: Address) -> Option<u32> {
-        self.raw.find(self.raw.index.first(hash(protocol)), |pcb| {
+        self.raw.find(self.raw.index.first(hash(protocol)), |_, pcb| {
             pcb.protocol == protocol
                 && pcb.local.takes(source)
                 && pcb.remote.is_none_or(|remote| remote == destination)

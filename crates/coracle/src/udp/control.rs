@@ -6,6 +6,7 @@ use super::{Class, UNBOUND, UdpPcb};
 use crate::address::{Address, Endpoint};
 use crate::engine::Engine;
 use crate::ip::Cast;
+use crate::multicast::Member;
 use crate::service::Owner;
 use crate::table::{Key, NONE};
 
@@ -27,6 +28,7 @@ impl Engine {
             if let Some(pcb) = self.udp.slots.remove(key) {
                 self.udp.own -= usize::from(pcb.owner != Owner::Application);
             }
+            self.groups_forget_owner(Member::Udp(key.index));
         }
     }
 

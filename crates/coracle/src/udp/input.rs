@@ -12,7 +12,9 @@ use crate::event::Event;
 use crate::icmp::Complaint;
 use crate::ip::sum::{add_part, pseudo};
 use crate::ip::{Cast, Received};
+use crate::multicast::{Member, Multicast};
 use crate::netif::Checksums;
+use crate::random::HashKey;
 use crate::table::{Key, NONE};
 
 impl Engine {
@@ -186,6 +188,7 @@ impl Engine {
             if let Some(pcb) = self.udp.slots.at_mut(at as usize)
                 && pcb.class != Class::CatchAll
                 && pcb.takes_group(flow, info, own)
+                && hears(&self.multicast, &self.hash_key, at, info)
                 && (!flow.lite || covered >= usize::from(pcb.coverage.demanded))
             {
                 pcb.next_taker = first;
@@ -217,7 +220,8 @@ impl Engine {
         let flow = info.flow();
         while at != NONE {
             let (key, pcb) = self.udp.slots.entry_at(at as usize)?;
-            let takes = pcb.takes_group(&flow, &info, own);
+            let takes =
+                pcb.takes_group(&flow, &info, own) && hears(&self.multicast, &self.hash_key, at, &info);
             at = pcb.next_taker;
             if takes {
                 count!(self.udp_counters(flow.lite).delivered);
@@ -239,6 +243,12 @@ impl Engine {
         let found = self.udp.find(&self.hash_key, &Flow { local: from, remote: to, lite }, netif);
         found.map(|key| key.index)
     }
+}
+
+/// Whether a control block listens to the source and group of a datagram to many [RFC 3376 §3.2].
+fn hears(multicast: &Multicast, key: &HashKey, pcb: u32, info: &Received) -> bool {
+    let (netif, owner) = (info.netif.0.index, Member::Udp(pcb));
+    info.cast != Cast::Multicast || multicast.delivers(key, owner, netif, info.destination, info.source)
 }
 
 impl Received {

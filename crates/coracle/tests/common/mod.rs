@@ -168,6 +168,8 @@ impl Default for Setup {
                 neighbours: 16,
                 routes: 8,
                 groups: 8,
+                memberships: 8,
+                group_sources: 32,
                 reassemblies: 8,
                 fragments: 96,
                 timeouts: 8,

@@ -74,9 +74,22 @@ impl Message {
     }
 }
 
-/// What the host has sent since this was last asked; everything has to be neighbour discovery.
+/// What the host has sent since this was last asked; everything has to be neighbour discovery, or a report of groups,
+/// which is left out.
 pub fn seen(host: &mut Host) -> Vec<Message> {
-    host.sent_raw(host.netif).iter().map(|frame| message(frame).expect("neighbour discovery")).collect()
+    sent(host).iter().map(|frame| message(frame).expect("neighbour discovery")).collect()
+}
+
+/// The frames that the host has sent since this was last asked, but for reports of groups.
+pub fn sent(host: &mut Host) -> Vec<Vec<u8>> {
+    let mut frames = host.sent_raw(host.netif);
+    frames.retain(|frame| !is_report(frame));
+    frames
+}
+
+/// Whether a frame is a report of multicast groups: with a hop-by-hop header, type 143.
+fn is_report(frame: &[u8]) -> bool {
+    (frame.get(20), frame.get(62)) == (Some(&0), Some(&143))
 }
 
 /// Takes a frame apart as another decoder does; `None` if it is not of neighbour discovery.
