@@ -4,7 +4,7 @@ use coracle::{Ipv4Settings, MacAddr};
 use coracle_sim::impair::Impairment;
 use lexopt::prelude::*;
 use std::ffi::OsString;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ usage: coracle [demo] [--pcap FILE] [--in-memory]
                      [--snmp COMMUNITY] [--snmp-write COMMUNITY] [--snmp-trap HOST]
        coracle ping HOST --tap NAME | --tun NAME  --address A/B | --dhcp [--gateway G] [--count N] [--size BYTES]
        coracle dhcp  --tap NAME [--mac M] [--pcap FILE]
+       coracle resolve NAME --tap NAME | --tun NAME  --address A/B | --dhcp [--server S] [--kind K]
        coracle relay --a TAP --b TAP [--seed N] [--loss 1%] [--delay 20ms] ...
        coracle snmp get|next|walk|set HOST[:PORT] NUMBER ... [-c COMMUNITY] [-v 1|2c]
        coracle snmp trapd [--port N]
@@ -27,6 +28,7 @@ usage: coracle [demo] [--pcap FILE] [--in-memory]
                      [--snmp COMMUNITY] [--snmp-write COMMUNITY] [--snmp-trap HOST]
        coracle ping HOST --tap NAME | --tun NAME  --address A/B | --dhcp [--gateway G] [--count N] [--size BYTES]
        coracle dhcp  --tap NAME [--mac M] [--pcap FILE]
+       coracle resolve NAME --tap NAME | --tun NAME  --address A/B | --dhcp [--server S] [--kind K]
        coracle relay --a TAP --b TAP [--seed N] [--loss 1%] [--delay 20ms] ...
        coracle snmp get|next|walk|set HOST[:PORT] NUMBER ... [-c COMMUNITY] [-v 1|2c]
        coracle snmp trapd [--port N]
@@ -50,6 +52,10 @@ up     Brings the stack up on a TAP or TUN interface and serves until Ctrl-C: an
 ping   Pings a host from the stack.
          --count 4, --size 56, --interval 1s
 
+resolve  Finds out what a name stands for: its addresses, or records of another kind.
+         --server 192.0.2.53      who is asked; else the servers that come with --dhcp, or the gateway
+         --kind txt               a, aaaa, ns, cname, soa, ptr, mx, txt, srv or a number
+
 dhcp   Gets an address from a DHCP server, says what came with it, and gives it back.
 
 relay  A bad wire between two TAP interfaces, repeatable from --seed, until Ctrl-C. Both ways suffer:
@@ -69,6 +75,7 @@ pub(crate) enum Command {
     Up(Up),
     Dhcp(Up),
     Ping(Ping),
+    Resolve(Resolve),
     Relay(Relay),
     Snmp(Snmp),
 }
@@ -133,6 +140,14 @@ pub(crate) struct Ping {
 }
 
 #[derive(Debug, PartialEq)]
+pub(crate) struct Resolve {
+    pub(crate) up: Up,
+    pub(crate) name: String,
+    pub(crate) server: Option<IpAddr>,
+    pub(crate) kind: Option<String>,
+}
+
+#[derive(Debug, PartialEq)]
 pub(crate) struct Relay {
     pub(crate) a: String,
     pub(crate) b: String,
@@ -163,6 +178,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
         Some("up") => parse_up(&mut parser),
         Some("ping") => parse_ping(&mut parser),
         Some("dhcp") => parse_dhcp(&mut parser),
+        Some("resolve") => parse_resolve(&mut parser),
         Some("relay") => parse_relay(&mut parser),
         Some("snmp") => parse_snmp(&mut parser),
         Some("help") => Ok(Command::Help),
@@ -257,6 +273,25 @@ fn parse_dhcp(parser: &mut lexopt::Parser) -> Result<Command> {
         }
     }
     place.complete().map(Command::Dhcp)
+}
+
+fn parse_resolve(parser: &mut lexopt::Parser) -> Result<Command> {
+    let mut place = Place::default();
+    let (mut name, mut server, mut kind) = (None, None, None);
+    while let Some(word) = next_word(parser)? {
+        match word {
+            Word::Value if name.is_none() => name = Some(parser.value()?.string()?),
+            Word::Value => return Err(unexpected(parser)),
+            Word::Option(option) => match option.as_str() {
+                "help" => return Ok(Command::Help),
+                "server" => server = Some(parser.value()?.parse()?),
+                "kind" => kind = Some(parser.value()?.string()?),
+                option => place.take(option, parser)?,
+            },
+        }
+    }
+    let name = name.ok_or("which name? as in `coracle resolve host.example ...`")?;
+    Ok(Command::Resolve(Resolve { up: place.complete()?, name, server, kind }))
 }
 
 fn parse_relay(parser: &mut lexopt::Parser) -> Result<Command> {
@@ -443,6 +478,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_to_resolve() {
+        let line = "resolve host.test --tap t --address 192.0.2.2/24 --server 192.0.2.53 --kind txt";
+        let Ok(Command::Resolve(resolve)) = parsed(line) else { panic!("{:?}", parsed(line)) };
+        assert_eq!((resolve.name.as_str(), resolve.kind.as_deref()), ("host.test", Some("txt")));
+        assert_eq!(resolve.server, Some("192.0.2.53".parse().unwrap()));
+    }
+
+    #[test]
     fn help_from_everywhere() {
         for line in ["--help", "-h", "help", "demo -h", "up --help", "ping -h", "relay --tap --help"] {
             let expected = if line.contains("--tap") { Err(()) } else { Ok(Command::Help) };
@@ -470,6 +513,8 @@ mod tests {
             ("snmp get x", "names"),
             ("snmp set x 1.3 i", "type"),
             ("snmp get x 1.3 -v 3", "3"),
+            ("resolve --tap t --address 192.0.2.2/24", "name"),
+            ("resolve x --tap t --address 192.0.2.2/24 --server y", "y"),
             ("relay --a x", "--b"),
             ("relay --a x --b y --loss 300%", "300%"),
             ("relay --a x --b y --los 1%", "los"),

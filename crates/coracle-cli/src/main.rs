@@ -6,6 +6,7 @@ mod demo;
 mod dhcp;
 mod ping;
 mod relay;
+mod resolve;
 mod serve;
 mod snmp;
 mod stop;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Dhcp(options) => dhcp::run(&options),
         Command::Relay(options) => relay::run(&options).map(|()| true),
         Command::Ping(options) => ping::run(&options),
+        Command::Resolve(options) => resolve::run(&options),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

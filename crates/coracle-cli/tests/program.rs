@@ -248,3 +248,29 @@ fn the_program_gets_an_address() {
     assert!(output.stdout.contains("pinging 192.0.2.1 from 192.0.2.100"), "{output:?}");
     server.stop().unwrap();
 }
+
+#[test]
+fn the_program_resolves_names() {
+    let Some(namespace) = with_tap("tap0") else { return };
+    let server = namespace
+        .command("dnsmasq")
+        .args([
+            "--keep-in-foreground",
+            "--log-facility=-",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+        ])
+        .args(["--user=root", "--pid-file=", "--interface=tap0", "--bind-dynamic", "--local=/test/"])
+        .args(["--host-record=host.example.test,198.51.100.7", "--txt-record=host.example.test,hello"]);
+    let Some(server) = or_skip(server.timeout(Duration::from_secs(30)).start()) else { return };
+    assert!(server.wait_for_text("started", Duration::from_secs(5)));
+    let place = "--tap tap0 --address 192.0.2.2/24 --server 192.0.2.1";
+    let output = run(&namespace, &format!("resolve host.example.test {place}")).run().unwrap();
+    assert!(output.stdout.contains("198.51.100.7\nfound in "), "{output:?}");
+    let output = run(&namespace, &format!("resolve host.example.test {place} --kind txt")).run().unwrap();
+    assert!(output.stdout.contains("\"hello\"\nfound in "), "{output:?}");
+    let output = run(&namespace, &format!("resolve nobody.test {place}")).output().unwrap();
+    assert!(output.stdout.contains("nobody.test: no such name"), "{output:?}");
+    server.stop().unwrap();
+}
