@@ -304,7 +304,7 @@ impl Hop {
         let Some(own_headers) = self.link.write_before_packet(frame, link_len) else { return };
         #[cfg(feature = "ipv6")]
         if !send.destination.is_v4() {
-            return write_v6(own_headers, &send, total_len, self.hop_limits);
+            return write_v6(own_headers, &send, total_len, self.ttls);
         }
         let Some((ip_header, rest)) = own_headers.split_first_chunk_mut::<{ ipv4::HEADER_LEN }>() else {
             return;

@@ -38,7 +38,7 @@ pub(crate) struct Hop {
     pub(crate) checksums: Checksums,
     /// The hop limit of packets whose sender chose none, and the one that routers want instead.
     #[cfg(feature = "ipv6")]
-    pub(super) hop_limits: (u8, u8),
+    pub(super) ttls: (u8, u8),
     /// What the link puts in front of a packet, while [`Neighbours`](crate::link::neighbours::Neighbours) says that
     /// it holds.
     pub(super) link: LinkHeader,
@@ -209,7 +209,7 @@ impl Engine {
             dont_fragment: self.config.path_mtu_discovery && known.is_none_or(|known| known > LEAST_MTU_V4),
             checksums: interface.checksums,
             #[cfg(feature = "ipv6")]
-            hop_limits: self.hop_limits(interface),
+            ttls: self.hop_limits(interface),
             link: LinkHeader::NONE,
         })
     }

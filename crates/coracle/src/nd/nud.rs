@@ -137,7 +137,8 @@ impl Engine {
         }
     }
 
-    /// Whoever sent a message told its station, or another's: what is known is replaced, and nobody gives way for it. What a
+    /// Whoever sent a message told its station, or another's: what is known is replaced, and nobody gives way for it
+    /// [own-ND]. What a
     /// message says of who is a router counts too.
     pub(super) fn nud_heard(&mut self, netif: usize, address: Address, mac: MacAddr, router: Option<bool>) {
         let found = self.neighbours.find(&self.hash_key, netif, address);
