@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,10 @@ use coracle_host::Namespace;
 use coracle_host::testing::or_skip;
 
 const LINUX: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// What the DHCP server gives.
 const BOARD: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+const LINUX_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+const BOARD_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 const PATIENCE: Duration = Duration::from_mins(1);
 const STREAM: usize = 10_000_000;
 const DATAGRAMS: usize = 300;
@@ -103,10 +106,25 @@ impl Board {
         let image = PathBuf::from(images).join(self.target).join("release").join(self.name);
         assert!(image.is_file(), "{} is missing", image.display());
         let Some(namespace) = or_skip(Namespace::new()) else { return };
-        namespace.silence().unwrap();
         let Some(_) = or_skip(namespace.ip("tuntap add dev tap0 mode tap")) else { return };
         namespace.ip(&format!("address add {LINUX}/24 dev tap0")).unwrap();
         namespace.ip("link set tap0 up").unwrap();
+        namespace.ip(&format!("address add {LINUX_V6}/64 dev tap0 nodad")).unwrap();
+        let dhcp = namespace
+            .command("dnsmasq")
+            .args([
+                "--keep-in-foreground",
+                "--log-facility=-",
+                "--log-dhcp",
+                "--conf-file=/dev/null",
+                "--port=0",
+            ])
+            .args(["--user=root", "--pid-file=", "--leasefile-ro", "--no-ping", "--dhcp-authoritative"])
+            .args(["--bind-dynamic", "--interface=tap0", "--dhcp-range=192.0.2.2,192.0.2.2"])
+            .timeout(Duration::from_mins(10))
+            .start();
+        let Some(dhcp) = or_skip(dhcp) else { return };
+        assert!(dhcp.wait_for_text("DHCP, IP range", PATIENCE));
         let emulator = namespace
             .command(self.emulator)
             .args(self.words)
@@ -117,21 +135,27 @@ impl Board {
         let Some(emulator) = or_skip(emulator) else { return };
 
         wait_until_it_answers(&namespace);
-        ping(&namespace);
-        namespace.run(datagrams).unwrap();
-        let took = namespace.run(stream).unwrap();
+        for address in [BOARD.to_string(), BOARD_V6.to_string()] {
+            ping(&namespace, &address);
+        }
+        namespace.run(|| datagrams(LINUX.into(), BOARD.into())).unwrap();
+        namespace.run(|| datagrams(LINUX_V6.into(), BOARD_V6.into())).unwrap();
+        let took = namespace.run(|| stream(BOARD.into())).unwrap();
+        let took_v6 = namespace.run(|| stream(BOARD_V6.into())).unwrap();
         let busy = page(&namespace);
         std::thread::sleep(IDLE);
         let idle = page(&namespace);
         assert!(emulator.is_running());
         emulator.stop().unwrap();
+        dhcp.stop().unwrap();
 
         let wake_ups = idle["wake_ups"] - busy["wake_ups"];
         println!(
-            "{}: 10 MB there and back in {:.1} s; stack {} of {} bytes; buffers at most {}; {wake_ups} wake-ups in {} s \
+            "{}: 10 MB there and back in {:.1} s, over IPv6 in {:.1} s; stack {} of {} bytes; buffers at most {}; {wake_ups} wake-ups in {} s \
              without work",
             self.name,
             took.as_secs_f64(),
+            took_v6.as_secs_f64(),
             idle["stack_deepest"],
             idle["stack_size"],
             idle["buffers_peak"],
@@ -151,18 +175,18 @@ fn wait_until_it_answers(namespace: &Namespace) {
     }
 }
 
-fn ping(namespace: &Namespace) {
-    let words = ["-q", "-c", "100", "-i", "0.01", "-s", "1472", "-W", "5", "192.0.2.2"];
+fn ping(namespace: &Namespace, address: &str) {
+    let words = ["-q", "-c", "100", "-i", "0.01", "-s", "1440", "-W", "5", address];
     let ping = namespace.command("ping").args(words).timeout(PATIENCE).run().unwrap();
     assert!(ping.stdout.contains(" 0% packet loss"), "{}", ping.stdout);
 }
 
-fn datagrams() {
-    let socket = UdpSocket::bind((LINUX, 0)).unwrap();
+fn datagrams(from: IpAddr, to: IpAddr) {
+    let socket = UdpSocket::bind((from, 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.connect((BOARD, 7)).unwrap();
+    socket.connect((to, 7)).unwrap();
     for i in 0..DATAGRAMS {
-        let sent: Vec<u8> = (0..i * 37 % 1_473).map(|at| (at ^ i) as u8).collect();
+        let sent: Vec<u8> = (0..i * 37 % 1_453).map(|at| (at ^ i) as u8).collect();
         socket.send(&sent).unwrap();
         let mut got = [0; 2_000];
         let len = socket.recv(&mut got).unwrap();
@@ -171,10 +195,10 @@ fn datagrams() {
 }
 
 /// Sends ten million bytes, and gets them back.
-fn stream() -> Duration {
+fn stream(to: IpAddr) -> Duration {
     let byte = |at: usize| ((at * 31) >> 3) as u8;
     let start = Instant::now();
-    let mut out = TcpStream::connect((BOARD, 7)).unwrap();
+    let mut out = TcpStream::connect((to, 7)).unwrap();
     out.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut back = out.try_clone().unwrap();
     let sender = std::thread::spawn(move || {

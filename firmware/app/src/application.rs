@@ -1,11 +1,11 @@
 //! The application: echo and a page.
 
 use core::convert::Infallible;
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use coracle::{
-    Arena, Config, Error, Handler, Ipv4Settings, Limits, Memory, MemoryLimits, Pbuf, Refused, Stack, Tcp,
-    TcpConfig, Udp,
+    Arena, Config, DhcpConfig, Error, Handler, Ipv6Settings, Limits, Memory, MemoryLimits, Pbuf, Refused,
+    Stack, Tcp, TcpConfig, Udp,
 };
 use coracle_os::{Core, CoreLimits, Driver, Port, seed};
 
@@ -27,8 +27,8 @@ pub struct Setup {
     pub measure: Measure,
 }
 
-/// The address of every board.
-const ADDRESS: Ipv4Settings = Ipv4Settings::new(Ipv4Addr::new(192, 0, 2, 2), 24);
+/// The address that every board is given by hand, besides those that it makes itself and gets from a DHCP server.
+const ADDRESS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 
 /// Serves until something fails at the start.
 ///
@@ -45,9 +45,13 @@ pub fn serve<P: Port, D: Driver>(
     let memory = Memory::new(&mut arena, setup.memory)?;
     let stack = Stack::new(&mut arena, setup.limits, memory, config)?;
     let mut core = Core::new(&mut arena, stack, port, CoreLimits::SMALL)?;
-    let netif = core.attach(driver, |config| config.ipv4(ADDRESS))?;
+    let handle = core.attach(driver, |config| config)?;
     let stack = core.stack();
-    stack.netif(netif)?.set_up(true)?;
+    let mut netif = stack.netif(handle)?;
+    netif.set_up(true)?;
+    netif.ipv6_configure(Ipv6Settings::AUTO)?;
+    netif.ipv6_add(ADDRESS, 64)?;
+    netif.dhcp_start(&DhcpConfig::new())?;
     let udp = stack.udp_new(App::Echo(0))?;
     stack.udp(udp)?.bind(any(7))?;
     stack.tcp_listen(any(7), 2, App::Echo(0))?;
@@ -57,8 +61,9 @@ pub fn serve<P: Port, D: Driver>(
     }
 }
 
+/// Every address of both families.
 fn any(port: u16) -> SocketAddr {
-    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))
+    SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0))
 }
 
 /// The handlers of listeners, of their connections, and of the datagrams.

@@ -1,4 +1,4 @@
-//! What each board does, whatever it is made of: it answers pings, sends back what comes to port 7 over UDP and TCP, and
+//! What each board does, whatever it is made of: it gets an address by DHCP, and makes itself one of IPv6; it answers pings, sends back what comes to port 7 over UDP and TCP, and
 //! serves a page at port 80 that tells what it takes of stack and memory. Between events the processor sleeps.
 //!
 //! No operating system, no allocator.

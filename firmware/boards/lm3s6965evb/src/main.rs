@@ -35,6 +35,9 @@ const SETUP: Setup = Setup {
         tcp_held: 4,
         tcp_time_wait: 4,
         neighbours: 8,
+        ipv6_addresses: 3,
+        groups: 6,
+        dhcp_clients: 1,
         ..Limits::NONE
     },
     tcp: TcpConfig::SMALL,

@@ -32,6 +32,8 @@ const TX_ON: u32 = 1 << 1;
 const BUSY: u32 = 1 << 31;
 const READ: u32 = 1 << 30;
 const RECEIVE_AND_TRANSMIT: u32 = 1 << 2 | 1 << 3;
+/// Frames to groups come too: IPv6 finds its neighbours by them.
+const ALL_GROUPS: u32 = 1 << 19;
 /// An interrupt line that is driven high while there is something.
 const IRQ_ACTIVE_HIGH: u32 = 1 << 8 | 1 << 4 | 1;
 /// More frames wait than `FIFO_INT` says.
@@ -59,7 +61,7 @@ impl Lan9118 {
     pub(crate) fn start() -> (Self, MacAddr) {
         HW_CFG.write(SOFT_RESET);
         while HW_CFG.read() & SOFT_RESET != 0 {}
-        mac_write(MAC_CR, RECEIVE_AND_TRANSMIT);
+        mac_write(MAC_CR, RECEIVE_AND_TRANSMIT | ALL_GROUPS);
         TX_CFG.write(TX_ON);
         FIFO_INT.write(0);
         IRQ_CFG.write(IRQ_ACTIVE_HIGH);

@@ -26,7 +26,7 @@ const SETUP: Setup = Setup {
         references: 64,
         heap_bytes: 0,
     },
-    limits: Limits { netifs: 1, ..Limits::SMALL },
+    limits: Limits { netifs: 1, dhcp_clients: 1, ..Limits::SMALL },
     tcp: TcpConfig::SMALL,
     measure: board::measure,
 };
