@@ -77,7 +77,7 @@ impl Identification {
     #[inline]
     pub(crate) fn next(&mut self) -> u16 {
         self.counter = self.counter.wrapping_add(1);
-        if self.counter & 0x7fff == 0 {
+        if self.counter.trailing_zeros() >= 15 {
             self.draw_keys();
         }
         let [first, second, third, fourth] = self.keys;

@@ -224,8 +224,11 @@ impl<H: Handler> Network<H> {
         let seed = self.random.below(u64::MAX);
         let medium = self.stack(stack).netif(netif).and_then(|netif| netif.medium());
         let medium = medium.expect("an interface that is there");
+        let of_bridge = self.stack(stack).netif(netif).is_ok_and(|netif| netif.bridge().is_some());
         let segment = &mut self.segments[segment.0];
-        segment.ports.push(Port::new(stack, netif, medium, segment.impairment, seed));
+        let mut port = Port::new(stack, netif, medium, segment.impairment, seed);
+        port.promiscuous = of_bridge;
+        segment.ports.push(port);
     }
 
     /// Takes an interface off its segment; frames on the way to it are lost.

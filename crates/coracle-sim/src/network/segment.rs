@@ -12,8 +12,10 @@ use crate::pcap::{LinkType, PcapWriter};
 pub(super) struct Port {
     pub(super) stack: StackId,
     pub(super) netif: NetifHandle,
-    /// Its station address, by which its network card filters; none takes everything.
+    /// Its station address, by which its network card filters; none on a line without stations.
     station: Option<MacAddr>,
+    /// It is a bridge's, and takes what is to others too.
+    pub(super) promiscuous: bool,
     pub(super) impairer: Impairer<Vec<u8>>,
     /// The part of a cut segment that it is in.
     pub(super) part: usize,
@@ -31,7 +33,7 @@ impl Port {
             Medium::Ethernet(station) => Some(station),
             Medium::Ip | Medium::Loopback => None,
         };
-        Self { stack, netif, station, impairer: Impairer::new(impairment, seed), part: 0 }
+        Self { stack, netif, station, promiscuous: false, impairer: Impairer::new(impairment, seed), part: 0 }
     }
 
     pub(super) fn link(&self) -> LinkType {
@@ -42,7 +44,7 @@ impl Port {
     fn takes(&self, frame: &[u8]) -> bool {
         match (self.station, frame.first_chunk()) {
             (Some(station), Some(&destination)) => {
-                destination == station.0 || MacAddr(destination).is_multicast()
+                self.promiscuous || destination == station.0 || MacAddr(destination).is_multicast()
             }
             _ => true,
         }

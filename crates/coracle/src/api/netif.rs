@@ -391,7 +391,7 @@ impl<H: Handler> Netif<'_, H> {
 
     /// Makes another interface, on Ethernet and outside of VLANs, a port of this one, which is a bridge. From then on what
     /// comes in there is the bridge's; the port's own addresses are heard no more. Ports must not be joined in a circle:
-    /// there is no spanning tree. lwIP: `bridgeif_add_port`.
+    /// there is no spanning tree. The device of a port must take frames to all stations. lwIP: `bridgeif_add_port`.
     ///
     /// # Errors
     ///
@@ -399,6 +399,12 @@ impl<H: Handler> Netif<'_, H> {
     /// [`Error::Memory`] for an interface whose index is above 64; [`Error::Closed`] for one that is gone.
     pub fn bridge_add_port(&mut self, port: NetifHandle) -> Result<(), Error> {
         self.stack.engine.bridge_add_port(self.handle, port)
+    }
+
+    /// The bridge that it is a port of.
+    pub fn bridge(&self) -> Option<NetifHandle> {
+        let slot = self.interface().ok()?.bridge?;
+        self.stack.engine.netif_handle(slot.into())
     }
 
     /// Makes a port an interface of its own again.

@@ -136,14 +136,21 @@ impl Engine {
         let lifetime = self.config.bridge_ageing;
         self.fdb.learn(&self.hash_key, bridge, source, came_by, self.now, lifetime);
         if own == Some(destination) {
-            return self.enter(Entry::Frame, bridge, frame);
+            return self.bridge_take(bridge, frame);
         }
         if !is_link_constrained(destination) {
             let others = ports.without(came_by);
             let known = if group { None } else { self.station(bridge, destination) };
             self.bridge_send(known.map_or(others, |known| known.and(others)), &frame, !group);
         }
-        if group { self.enter(Entry::Frame, bridge, frame) } else { None }
+        if group { self.bridge_take(bridge, frame) } else { None }
+    }
+
+    /// Takes a frame to the bridge itself.
+    fn bridge_take(&mut self, bridge: usize, frame: Pbuf) -> Option<Event> {
+        // It was counted as it came in by the port.
+        self.counters.link.received = self.counters.link.received.wrapping_sub(1);
+        self.enter(Entry::Frame, bridge, frame)
     }
 
     /// Sends what a bridge itself has to send.
