@@ -51,12 +51,12 @@ impl Bridge {
             &format!("address add {OTHER_SOURCE}/24 dev br0"),
             &format!("-6 address add {LINUX_V6}/64 dev br0 nodad"),
             &format!("-6 address add {OTHER_SOURCE_V6}/64 dev br0 nodad"),
-            "route add 239.0.0.0/8 dev br0",
         ] {
             namespace.ip(words).unwrap();
         }
         tap.set_up(true).unwrap();
         namespace.ip("link set br0 up").unwrap();
+        namespace.ip("route add 239.0.0.0/8 dev br0").unwrap();
         let config = NetifConfig::ethernet(MacAddr(STATION.0)).ipv4(Ipv4Settings::new(CORACLE, 24));
         let peer = Peer::new(name, namespace, tap, config, stack(|_, _| {}));
         let netif = peer.netif;
@@ -66,9 +66,7 @@ impl Bridge {
             netif.ipv6_add("2001:db8::2".parse().unwrap(), 64).unwrap();
         });
         let (udp, events) = peer.listener();
-        peer.stack(move |stack| {
-            stack.udp(udp).unwrap().bind(SocketAddr::from(([0, 0, 0, 0], PORT))).unwrap()
-        });
+        peer.stack(move |stack| stack.udp(udp).unwrap().bind(SocketAddr::from(([0; 8], PORT))).unwrap());
         let capture = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pcap"));
         Some(Self { peer, capture, udp, events })
     }
@@ -102,7 +100,10 @@ impl Bridge {
     fn hears(&self, expected: &[u8]) {
         match self.events.recv_timeout(PATIENCE) {
             Ok(Event::Data(_, data)) => assert_eq!(data, expected),
-            other => panic!("{other:?} instead of {expected:?}"),
+            other => {
+                let counters = self.peer.stack(|stack| *stack.counters());
+                panic!("{other:?} instead of {expected:?}: {counters:?}");
+            }
         }
     }
 
