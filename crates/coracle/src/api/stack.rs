@@ -1,6 +1,7 @@
 //! The stack: the engine and the handlers of its control blocks.
 
 use core::net::IpAddr;
+use core::ops::ControlFlow;
 
 use coracle_buf::{Arena, Memory, Pbuf, Table};
 
@@ -278,7 +279,7 @@ impl<H: Handler> Stack<H> {
     fn take_one_of(&mut self, netif: NetifHandle, frame: Pbuf, gathered: &mut Option<Gathered>) {
         // A callback may have removed it.
         let Ok(slot) = self.engine.netif_slot(netif) else { return };
-        let Err(event) = self.engine.input_one_of(slot, frame, gathered) else { return };
+        let ControlFlow::Break(event) = self.engine.input_one_of(slot, frame, gathered) else { return };
         if event.is_some() || self.engine.has_others_waiting() {
             self.engine.input_gathered(gathered);
             self.call_all(event, false);

@@ -1,6 +1,8 @@
 //! Frames that come in together: segments of one connection that follow on each other, and say the same but for their
 //! data, become one. All work but the look at their headers and checksums is done once for all of them.
 
+use core::ops::ControlFlow;
+
 use coracle_buf::{Pbuf, PbufQueue};
 use coracle_wire::ethernet;
 use coracle_wire::ipv4::protocol;
@@ -45,21 +47,24 @@ impl Gathered {
 
 impl Engine {
     /// Takes one of several frames: adds it to `gathered`, which [`input_gathered`](Self::input_gathered) takes before
-    /// any callback runs; or takes both, and `Err` is what there is to report.
+    /// any callback runs; or takes both, and breaks off with what there is to report.
     pub(crate) fn input_one_of(
         &mut self,
         netif: usize,
         mut frame: Pbuf,
         gathered: &mut Option<Gathered>,
-    ) -> Result<(), Option<Event>> {
+    ) -> ControlFlow<Option<Event>> {
         if !self.is_any_familiar(netif, &mut frame) {
             self.input_gathered(gathered);
-            return Err(self.enter(Entry::Frame, netif, frame));
+            return ControlFlow::Break(self.enter(Entry::Frame, netif, frame));
         }
-        self.tcp_gather(frame, gathered).map_err(|frame| {
-            self.input_gathered(gathered);
-            self.enter(Entry::Familiar, netif, frame)
-        })
+        match self.tcp_gather(frame, gathered) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(frame) => {
+                self.input_gathered(gathered);
+                ControlFlow::Break(self.enter(Entry::Familiar, netif, frame))
+            }
+        }
     }
 
     /// Takes what was gathered. What there is to report waits in line.

@@ -51,6 +51,8 @@ pub struct Record {
     pub admission: Option<Admission>,
     pub accept_nobody: bool,
     pub delay_backlog: bool,
+    /// When this is heard, whatever it says exactly, all other connections of the stack are aborted.
+    pub strikes_at: Option<Heard>,
 }
 
 pub type Log = Rc<RefCell<Record>>;
@@ -68,6 +70,27 @@ impl App {
 
     fn note(&self, heard: Heard) {
         self.0.borrow_mut().heard.push(heard);
+    }
+
+    /// Aborts all others, if what was just heard says so.
+    fn strike(&self, stack: &mut Stack<Self>, own: TcpHandle) {
+        let due = {
+            let record = self.0.borrow();
+            let kind = |heard: &Heard| core::mem::discriminant(heard);
+            record.strikes_at.is_some()
+                && record.strikes_at.as_ref().map(kind) == record.heard.last().map(kind)
+        };
+        if due {
+            let others: Vec<_> = stack.tcp_connections().filter(|&other| other != own).collect();
+            for other in others {
+                stack.tcp(other).unwrap().abort().unwrap();
+            }
+        }
+    }
+
+    fn strike_by(&self, tcp: &mut Tcp<'_, Self>) {
+        let own = tcp.handle();
+        self.strike(tcp.stack(), own);
     }
 
     /// Writes what there is room for.
@@ -97,6 +120,7 @@ impl Handler for App {
 
     fn accept(&mut self, tcp: &mut Tcp<'_, Self>) -> Result<Self, Error> {
         self.note(Heard::Accepted);
+        self.strike_by(tcp);
         if self.0.borrow().accept_nobody {
             return Err(Error::Aborted);
         }
@@ -110,6 +134,7 @@ impl Handler for App {
 
     fn connected(&mut self, tcp: &mut Tcp<'_, Self>) {
         self.note(Heard::Connected);
+        self.strike_by(tcp);
         self.pump(tcp);
     }
 
@@ -131,12 +156,14 @@ impl Handler for App {
                 tcp.recved(data.len()).unwrap();
             }
         }
+        self.strike_by(tcp);
         self.pump(tcp);
         Ok(())
     }
 
     fn finished(&mut self, tcp: &mut Tcp<'_, Self>) {
         self.note(Heard::Finished);
+        self.strike_by(tcp);
         if self.0.borrow().close_on_finish {
             tcp.close().unwrap();
         }
@@ -144,27 +171,32 @@ impl Handler for App {
 
     fn sent(&mut self, tcp: &mut Tcp<'_, Self>, acked: usize) {
         self.note(Heard::Sent(acked));
+        self.strike_by(tcp);
         self.pump(tcp);
     }
 
-    fn poll(&mut self, _: &mut Tcp<'_, Self>) {
+    fn poll(&mut self, tcp: &mut Tcp<'_, Self>) {
         self.note(Heard::Polled);
+        self.strike_by(tcp);
     }
 
-    fn urgent(&mut self, _: &mut Tcp<'_, Self>) {
+    fn urgent(&mut self, tcp: &mut Tcp<'_, Self>) {
         self.note(Heard::Urgent);
+        self.strike_by(tcp);
     }
 
     fn trouble(&mut self, _: &mut Tcp<'_, Self>, what: Trouble) {
         self.note(Heard::Trouble(what));
     }
 
-    fn error(&mut self, _: &mut Stack<Self>, _: TcpHandle, reason: Error) {
+    fn error(&mut self, stack: &mut Stack<Self>, own: TcpHandle, reason: Error) {
         self.note(Heard::Error(reason));
+        self.strike(stack, own);
     }
 
-    fn closed(&mut self, _: &mut Stack<Self>, _: TcpHandle) {
+    fn closed(&mut self, stack: &mut Stack<Self>, own: TcpHandle) {
         self.note(Heard::Closed);
+        self.strike(stack, own);
     }
 }
 
