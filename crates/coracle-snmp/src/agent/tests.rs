@@ -493,6 +493,7 @@ fn a_view_hides_without_a_look_at_every_row() {
 
 /// CVE-2020-12141, CVE-2020-14934 to -14937, CVE-2024-41125, CVE-2024-41126: tiny messages, long identifiers, more
 /// variables than anybody reads, answers that would outgrow the buffer, a byte after an identifier at the end.
+/// CVE-2026-102718: a length of several bytes inside of an identifier.
 #[test]
 fn probes_of_other_agents_flaws() {
     with_settable(false, |agent, _| {
@@ -524,4 +525,167 @@ fn probes_of_other_agents_flaws() {
         }
         assert_eq!(agent.state().counts.get(Counter::InAsnParseErrors), 7);
     });
+}
+
+/// [3418-1]: the counters of the snmp group agree with what happened, as a manager sees them, and so does the time.
+#[test]
+fn the_snmp_group_tells_what_happened() {
+    let mut agent = Agent::new(Setup::new(Tree::new(crate::standard::ALL).unwrap()).communities(COMMUNITIES));
+    let count = |agent: &mut Agent<'_>, arc: u32| {
+        let name = [1, 3, 6, 1, 2, 1, 11, arc, 0];
+        ask(agent, Version::V2c, PduKind::Get, (0, 0), &names(&[&name])).variables[0].1.clone()
+    };
+    // The question counts already, the answer does not yet.
+    assert_eq!(count(&mut agent, 1), "Counter32(1)");
+    assert_eq!(count(&mut agent, 2), "Counter32(1)");
+    ask_sized(&mut agent, (Version::V2c, "guess"), PduKind::Get, (0, 0), &[], 600);
+    assert_eq!(count(&mut agent, 4), "Counter32(1)");
+    ask(&mut agent, Version::V1, PduKind::GetNext, (0, 0), &names(&[&[1, 9], &[1, 9]]));
+    assert_eq!(count(&mut agent, 21), "Counter32(1)");
+    assert_eq!(count(&mut agent, 16), "Counter32(1)");
+    assert_eq!(count(&mut agent, 15), "Counter32(6)");
+    assert_eq!(count(&mut agent, 1), "Counter32(9)");
+    // What was set is as it was set, and the traps of wrong communities are off until somebody turns them on.
+    assert_eq!(count(&mut agent, 30), "Integer(2)");
+    let on = [set(&[1, 3, 6, 1, 2, 1, 11, 30, 0], 1)];
+    assert_eq!(ask(&mut agent, Version::V2c, PduKind::Set, (0, 0), &on).status, 0);
+    assert_eq!(count(&mut agent, 30), "Integer(1)");
+
+    let time = |agent: &mut Agent<'_>, now| {
+        let mut out = [0; 200];
+        let uptime = [Binding::new(&[1, 3, 6, 1, 2, 1, 1, 3, 0], Value::Null)];
+        let numbers = (1, 0, 0);
+        let request =
+            CommunityMessage::write(&mut out, Version::V2c, b"public", PduKind::Get, numbers, &uptime)
+                .unwrap();
+        let mut request = request.to_vec();
+        let from = "192.0.2.9:5000".parse().unwrap();
+        let mut buffer = [0; 600];
+        let answer = agent.handle(&mut request, from, Instant::from_millis(now), &mut buffer).unwrap();
+        let message = CommunityMessage::read(Message::open(answer).unwrap().body).unwrap();
+        message.pdu.bindings.into_iter().next().map(|binding| format!("{:?}", binding.value)).unwrap()
+    };
+    // The agent was first called at one second.
+    assert_eq!(time(&mut agent, 1_000), "TimeTicks(0)");
+    assert_eq!(time(&mut agent, 61_239), "TimeTicks(6023)");
+    // It wraps after 497 days.
+    assert_eq!(time(&mut agent, 1_000 + 10 * (1 << 32) + 20), "TimeTicks(2)");
+}
+
+/// Rows that managers make and remove: a number, and a status [RFC 2579 §2] that makes the row.
+#[derive(Default)]
+struct Made(Mutex<BTreeMap<Vec<u32>, i32>>);
+
+const NUMBER: u32 = 2;
+const STATUS: u32 = 3;
+const CREATE_AND_GO: Value<'_> = Value::Integer(4);
+const DESTROY: Value<'_> = Value::Integer(6);
+
+impl Made {
+    const PREFIX: &'static [u32] = &[1, 3, 6, 1, 4, 1, 99_999, 2, 1];
+    const COLUMNS: &'static [Column] =
+        &[Column::creatable(NUMBER, tag::INTEGER), Column::creatable(STATUS, tag::INTEGER)];
+
+    /// Whether the request makes the row.
+    fn is_made(cx: &Context<'_>, index: &[u32]) -> bool {
+        let name = [Self::PREFIX, &[STATUS], index].concat();
+        cx.request.into_iter().any(|set| set.name == OidRef::new(&name) && set.value == CREATE_AND_GO)
+    }
+}
+
+impl Rows for Made {
+    fn find(&self, _cx: &Context<'_>, index: &[u32]) -> Option<Row> {
+        self.0.lock().unwrap().keys().position(|key| key == index).map(Row)
+    }
+
+    fn next(&self, _cx: &Context<'_>, after: &[u32], index: &mut Oid) -> Option<Row> {
+        let rows = self.0.lock().unwrap();
+        let place = rows.keys().position(|key| key.as_slice() > after)?;
+        index.extend(rows.keys().nth(place)?).ok()?;
+        Some(Row(place))
+    }
+
+    fn read(&self, _cx: &Context<'_>, row: Row, column: u32, out: &mut Output<'_, '_>) {
+        let value = *self.0.lock().unwrap().values().nth(row.0).unwrap();
+        out.integer(if column == NUMBER { value } else { 1 });
+    }
+
+    fn test(
+        &self,
+        cx: &Context<'_>,
+        index: &[u32],
+        column: u32,
+        value: &Value<'_>,
+    ) -> Result<(), ErrorStatus> {
+        let there = self.find(cx, index).is_some();
+        match (column, *value) {
+            _ if index.len() != 1 => Err(ErrorStatus::NoCreation),
+            (STATUS, CREATE_AND_GO) if there => Err(ErrorStatus::InconsistentValue),
+            (STATUS, CREATE_AND_GO | DESTROY) => Ok(()),
+            (STATUS, _) => Err(ErrorStatus::WrongValue),
+            _ if there || Self::is_made(cx, index) => Ok(()),
+            _ => Err(ErrorStatus::InconsistentName),
+        }
+    }
+
+    fn commit(
+        &self,
+        _cx: &Context<'_>,
+        index: &[u32],
+        column: u32,
+        value: &Value<'_>,
+    ) -> Result<(), ErrorStatus> {
+        let mut rows = self.0.lock().unwrap();
+        match (column, *value) {
+            (STATUS, DESTROY) => drop(rows.remove(index)),
+            (STATUS, _) => drop(rows.entry(index.to_vec()).or_insert(0)),
+            // A number that shows what happens when setting fails.
+            (_, Value::Integer(13)) => return Err(ErrorStatus::ResourceUnavailable),
+            (_, Value::Integer(number)) => drop(rows.insert(index.to_vec(), number)),
+            _ => return Err(ErrorStatus::CommitFailed),
+        }
+        Ok(())
+    }
+
+    fn undo(
+        &self,
+        cx: &Context<'_>,
+        index: &[u32],
+        column: u32,
+        before: Option<&Value<'_>>,
+    ) -> Result<(), ErrorStatus> {
+        match before {
+            None => self.commit(cx, index, STATUS, &DESTROY),
+            Some(value) => self.commit(cx, index, column, value),
+        }
+    }
+}
+
+/// [3416-5]
+#[test]
+fn rows_are_made_and_removed() {
+    let rows = Made::default();
+    let nodes = [Node::new(Made::PREFIX, Made::COLUMNS, &rows)];
+    let parts = [&nodes[..]];
+    let mut agent = Agent::new(Setup::new(Tree::new(&parts).unwrap()).communities(COMMUNITIES));
+    let name = |column, index| [Made::PREFIX, &[column, index]].concat();
+    let mut set = |sets: &[(u32, u32, i32)]| {
+        let names: Vec<_> = sets.iter().map(|(column, index, _)| name(*column, *index)).collect();
+        let bindings: Vec<_> =
+            names.iter().zip(sets).map(|(name, set)| Binding::new(name, Value::Integer(set.2))).collect();
+        let reply = ask(&mut agent, Version::V2c, PduKind::Set, (0, 0), &bindings);
+        (ErrorStatus::of_number(reply.status).unwrap(), reply.index)
+    };
+    let there = || rows.0.lock().unwrap().clone();
+    assert_eq!(set(&[(NUMBER, 7, 70)]), (ErrorStatus::InconsistentName, 1));
+    // The row may be made by a later variable of the same request.
+    assert_eq!(set(&[(NUMBER, 7, 70), (STATUS, 7, 4)]), (ErrorStatus::NoError, 0));
+    assert_eq!(there(), BTreeMap::from([(vec![7], 70)]));
+    assert_eq!(set(&[(STATUS, 7, 4)]), (ErrorStatus::InconsistentValue, 1));
+    assert_eq!(set(&[(STATUS, 7, 9)]), (ErrorStatus::WrongValue, 1));
+    // A row that was made goes again when the request fails.
+    assert_eq!(set(&[(STATUS, 8, 4), (NUMBER, 7, 71), (NUMBER, 8, 13)]), (ErrorStatus::CommitFailed, 3));
+    assert_eq!(there(), BTreeMap::from([(vec![7], 70)]));
+    assert_eq!(set(&[(STATUS, 7, 6)]), (ErrorStatus::NoError, 0));
+    assert!(there().is_empty());
 }
