@@ -5,7 +5,7 @@ use crate::arguments::{Interface, Up};
 use crate::dhcp;
 use crate::serve::{self, Served};
 use crate::stop::Stop;
-use coracle::{Boxed, Instant, Ipv4Settings, NetifConfig, NetifHandle};
+use coracle::{Boxed, Instant, Ipv4Settings, Ipv6Settings, NetifConfig, NetifHandle};
 use coracle_host::{Device, Host, Layer, Tap, Tun};
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -43,7 +43,7 @@ pub(crate) fn start(options: &Up) -> Result<(Host<Boxed>, NetifHandle), Failure>
         Interface::Tap(name) => {
             let tap = Tap::open(name)?;
             prepare(&tap, options)?;
-            host.attach(tap, NetifConfig::ethernet(options.station).ipv4(ipv4))?
+            host.attach(tap, NetifConfig::ethernet(options.station).ipv4(ipv4).ipv6(Ipv6Settings::AUTO))?
         }
         Interface::Tun(name) => {
             let tun = Tun::open(name)?;

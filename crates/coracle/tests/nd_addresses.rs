@@ -43,6 +43,22 @@ fn an_interface_that_comes_up_has_a_link_local_address_soon() {
     assert_eq!(host.stack.next_deadline(), None, "nothing more to do");
 }
 
+/// [4862-2]: a switch that looks into MLD lets the answer through.
+#[test]
+fn the_group_of_an_address_is_joined_before_it_is_examined() {
+    let mut host = host();
+    let own = link_local(&mut host);
+    host.advance(SECOND);
+    let frames = host.sent_raw(host.netif);
+    let group = group::solicited_node(own).octets();
+    let reported = frames
+        .iter()
+        .position(|frame| message(frame).is_none() && frame.windows(16).any(|bytes| bytes == group));
+    let asked = frames.iter().position(|frame| message(frame).is_some_and(|message| message.kind == 135));
+    let (Some(reported), Some(asked)) = (reported, asked) else { panic!("{frames:02x?}") };
+    assert!(reported < asked, "{frames:02x?}");
+}
+
 #[test]
 fn an_interface_whose_owner_decides_sends_nothing() {
     let mut host = host_with(Ipv6Settings::MANUAL, |_| {});

@@ -136,6 +136,7 @@ impl Engine {
         match entry.auto.examination.step(self.random.next_u64()) {
             Step::Ours => self.address_ours(at),
             Step::Ask(nonce) => {
+                // [4862-2]
                 self.mld_hasten(netif);
                 if self.nd_examine(netif, address, nonce).is_err()
                     && let Some(entry) = self.addresses.v6.at_mut(at)
