@@ -86,7 +86,7 @@ impl Multicast {
         source: Address,
     ) -> bool {
         // Whoever got here passed `contains`, and that was for the interface then.
-        if self.members.used() == 0 || address == super::ALL_SYSTEMS {
+        if self.members.used() == 0 {
             return true;
         }
         if let Some(member) =
@@ -95,7 +95,7 @@ impl Multicast {
             return self.has(member.sources, source) == (member.mode == FilterMode::Include);
         }
         let group = self.find(key, netif, address).and_then(|at| self.groups.at(at as usize));
-        group.is_some_and(super::Group::is_open)
+        address == super::ALL_SYSTEMS || group.is_some_and(super::Group::is_open)
     }
 
     fn has(&self, list: u32, address: Address) -> bool {
@@ -146,13 +146,7 @@ impl Multicast {
                     Some(at) => Ok(at),
                     None => self.add_member(key, owner, netif, address, mode),
                 };
-                let Some(entry) = member.ok().and_then(|at| self.members.at_mut(at as usize)) else {
-                    self.free_sources(list);
-                    return Err(Error::Memory);
-                };
-                entry.mode = mode;
-                let old = core::mem::replace(&mut entry.sources, list);
-                self.free_sources(old);
+                self.put_list(member, mode, list)?;
             }
             (Change::JoinSource(source), None) => {
                 let at = self.add_member(key, owner, netif, address, FilterMode::Include)?;
@@ -188,6 +182,17 @@ impl Multicast {
             self.merge(at, now);
             self.tidy(key, at);
         }
+    }
+
+    /// Gives a filter, if there is one, another list of sources; else the list back.
+    fn put_list(&mut self, member: Result<u32, Error>, mode: FilterMode, list: u32) -> Result<(), Error> {
+        let entry = member.and_then(|at| self.members.at_mut(at as usize).ok_or(Error::Memory));
+        let entry = entry.map(|entry| {
+            entry.mode = mode;
+            core::mem::replace(&mut entry.sources, list)
+        });
+        self.free_sources(*entry.as_ref().unwrap_or(&list));
+        entry.map(drop)
     }
 
     fn make_list(&mut self, addresses: &[Address]) -> Result<u32, Error> {
