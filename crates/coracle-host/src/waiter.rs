@@ -131,6 +131,12 @@ impl Waker {
     }
 }
 
+impl coracle_os::Wake for Waker {
+    fn wake(&self) {
+        Self::wake(self);
+    }
+}
+
 impl<'fd> Source<'fd> {
     /// Watches for something to read.
     pub fn readable<Fd: AsFd>(fd: &'fd Fd) -> Self {

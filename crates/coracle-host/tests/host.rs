@@ -473,3 +473,29 @@ fn work_is_done_on_the_stacks_thread_and_the_host_comes_back() {
     assert!(running.call(|_| ()).is_err());
     assert!(running.stop().is_err());
 }
+
+#[test]
+fn other_threads_have_handles_of_their_own() {
+    let running = Host::<Boxed>::new().unwrap().spawn().unwrap();
+    let (remote, own) = (running.remote(), running.remote());
+    let other = std::thread::spawn(move || remote.call(|host| host.stack().netifs().count()));
+    assert_eq!(other.join().unwrap(), Ok(0));
+    // The stack's own thread would wait for itself.
+    let refused = running.call(move |_| own.call(|_| ())).unwrap();
+    assert_eq!(refused, Err(coracle::Error::InProgress));
+    let remote = running.remote();
+    running.stop().unwrap();
+    assert_eq!(remote.call(|_| ()), Err(coracle::Error::Closed));
+}
+
+#[test]
+fn what_is_posted_knows_the_time_however_long_the_sleep_was() {
+    let running = Host::<Boxed>::new().unwrap().spawn().unwrap();
+    let before = running.call(|host| host.now()).unwrap();
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_millis(1) {
+        std::hint::spin_loop();
+    }
+    let told = running.call(|host| host.stack().now()).unwrap();
+    assert!(told >= before + Duration::from_millis(1), "{told:?}, a millisecond after {before:?}");
+}

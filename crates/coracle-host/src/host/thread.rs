@@ -3,12 +3,15 @@
 use super::Host;
 use crate::error::Error;
 use crate::waiter::Waker;
-use coracle::Handler;
+use coracle::{Arena, Handler, Stack};
+use coracle_os::{Inbox, Owner, Remote};
 use std::io;
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-type Job<H> = Box<dyn FnOnce(&mut Host<H>) + Send>;
+/// Jobs that were posted and are not done yet; who posts more waits.
+const JOBS: usize = 256;
 
 /// A host at work on a thread of its own: the one thread that the stack belongs to. Other threads have it do things there:
 /// lwIP's `tcpip_callback`. Dropping it ends the work.
@@ -21,10 +24,19 @@ type Job<H> = Box<dyn FnOnce(&mut Host<H>) + Send>;
 /// ```
 #[derive(Debug)]
 pub struct Running<H> {
-    /// Nothing only once it was told to end.
-    jobs: Option<Sender<Job<H>>>,
+    remote: Remote<Host<H>, Waker>,
     waker: Waker,
+    stop: Arc<AtomicBool>,
+    /// Nothing only once it was told to end.
     thread: Option<JoinHandle<io::Result<Host<H>>>>,
+}
+
+impl<H: Handler> Owner for Host<H> {
+    type Handler = H;
+
+    fn stack(&mut self) -> &mut Stack<H> {
+        &mut self.stack
+    }
 }
 
 impl<H: Handler + Send + 'static> Host<H> {
@@ -33,55 +45,74 @@ impl<H: Handler + Send + 'static> Host<H> {
     /// # Errors
     /// No thread is to be had.
     pub fn spawn(self) -> Result<Running<H>, Error> {
-        let waker = self.waker();
-        let (jobs, queue) = mpsc::channel();
+        let inbox =
+            Inbox::new(&mut Arena::heap(), JOBS).map_err(|error| Error::from_stack("make a queue", error))?;
+        let (waker, stop) = (self.waker(), Arc::new(AtomicBool::new(false)));
+        let remote = inbox.remote(waker.clone());
+        let told = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("coracle".to_owned())
-            .spawn(move || work(self, &queue))
+            .spawn(move || work(self, &inbox, &told))
             .map_err(|error| Error::from_io("start a thread", error))?;
-        Ok(Running { jobs: Some(jobs), waker, thread: Some(thread) })
+        Ok(Running { remote, waker, stop, thread: Some(thread) })
     }
 }
 
-fn work<H: Handler>(mut host: Host<H>, queue: &Receiver<Job<H>>) -> io::Result<Host<H>> {
+fn work<H: Handler + 'static>(
+    mut host: Host<H>,
+    inbox: &Inbox<Host<H>>,
+    stop: &AtomicBool,
+) -> io::Result<Host<H>> {
+    let _serving = inbox.serve();
     loop {
-        loop {
-            match queue.try_recv() {
-                Ok(job) => job(&mut host),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return Ok(host),
-            }
+        // What was posted before it was told to end is still done.
+        let last = stop.load(Ordering::SeqCst);
+        if !inbox.is_empty() {
+            // Jobs know the present time, however long the sleep was.
+            let now = host.now();
+            host.stack.poll(now);
+        }
+        for _ in 0..inbox.capacity() {
+            let Some(job) = inbox.next() else { break };
+            job.run(&mut host);
+        }
+        if last && inbox.is_empty() {
+            return Ok(host);
         }
         host.turn(None)?;
     }
 }
 
-impl<H> Running<H> {
+impl<H: 'static> Running<H> {
     /// Has something done on the stack's thread, between two rounds, and waits for the result.
     ///
     /// # Errors
-    /// The host has ended, because a device failed or a callback panicked.
+    /// The host has ended, because a device failed or a callback panicked; or this is its own thread, which would wait
+    /// for itself.
     pub fn call<R: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Host<H>) -> R + Send + 'static,
     ) -> Result<R, Error> {
-        let (done, result) = mpsc::sync_channel(1);
-        self.post(move |host| {
-            // Nobody waits any more when the caller's thread has panicked.
-            let _ = done.send(job(host));
-        });
-        result.recv().map_err(|_| ended())
+        self.remote.call(job).map_err(|error| match error {
+            coracle::Error::Closed => ended(),
+            error => Error::from_stack("wait for the stack's thread", error),
+        })
     }
 
-    /// Has something done on the stack's thread, and does not wait. It is not done if the host has ended.
+    /// Has something done on the stack's thread, and does not wait, unless very much was posted that is not done yet. It
+    /// is not done if the host has ended.
     pub fn post(&self, job: impl FnOnce(&mut Host<H>) + Send + 'static) {
-        if let Some(jobs) = &self.jobs {
-            // A job that cannot be sent is dropped, which tells `call`.
-            let _ = jobs.send(Box::new(job));
-            self.waker.wake();
-        }
+        // A job that cannot be posted is dropped.
+        let _ = self.remote.post(job);
     }
 
+    /// A handle of its own for another thread, with which it has things done on this one, and hands in frames.
+    pub fn remote(&self) -> Remote<Host<H>, Waker> {
+        self.remote.clone()
+    }
+}
+
+impl<H> Running<H> {
     /// Whether it still works.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
@@ -100,7 +131,7 @@ impl<H> Running<H> {
     }
 
     fn end(&mut self) -> Option<std::thread::Result<io::Result<Host<H>>>> {
-        self.jobs = None;
+        self.stop.store(true, Ordering::SeqCst);
         self.waker.wake();
         self.thread.take().map(JoinHandle::join)
     }
