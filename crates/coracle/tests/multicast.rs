@@ -340,6 +340,19 @@ fn an_interface_that_comes_up_again_tells_all_its_groups() {
     assert_eq!(said, [[4, 0, 0, 0, 239, 1, 2, 3]; 2]);
 }
 
+/// Bare IP says nothing of groups, unless it is asked to.
+#[test]
+fn bare_ip_reports_groups_only_if_asked_to() {
+    for on in [false, true] {
+        let mut host = host();
+        let netif = host.add(&NetifConfig::ip().group_reports(on));
+        host.stack.netif(netif).unwrap().join_group(GROUP.into()).unwrap();
+        let packets = host.sent_raw(netif);
+        assert_eq!(packets.len(), usize::from(on));
+        assert!(packets.iter().all(|packet| packet[..2] == [0x46, 0xc0] && packet[9] == IGMP));
+    }
+}
+
 #[test]
 fn the_loopback_interface_reports_to_nobody() {
     let mut host = host();

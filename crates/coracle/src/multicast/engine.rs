@@ -8,7 +8,7 @@ use super::{Change, Member, Place, Version};
 use crate::address::{Address, Family};
 use crate::counters::{GroupCounters, count};
 use crate::engine::Engine;
-use crate::netif::{Medium, NetifHandle};
+use crate::netif::{Interface, Medium, NetifHandle};
 
 /// The protocols that an interface speaks.
 const FAMILIES: &[Family] = &[
@@ -85,7 +85,8 @@ impl Engine {
     /// An interface came up or went down.
     pub(crate) fn groups_up_or_down(&mut self, netif: usize, ready: bool) {
         // The loopback interface leads to nobody who could be told.
-        let reports = ready && self.netifs.at(netif).is_some_and(|at| at.medium != Medium::Loopback);
+        let wanted = |at: &Interface| at.group_reports && at.medium != Medium::Loopback;
+        let reports = ready && self.netifs.at(netif).is_some_and(wanted);
         for &family in FAMILIES {
             let place = Place { netif: netif as u32, family };
             self.multicast.set_reports(&self.hash_key, place, reports, (self.now, &mut self.random));

@@ -219,6 +219,9 @@ pub struct NetifConfig {
     pub vlan: Option<coracle_wire::ethernet::Tci>,
     /// Take packets to every unicast address as ours, and let applications answer from these (for tunnels).
     pub accept_any: bool,
+    /// Tell routers by IGMP and MLD which groups are listened to. On for Ethernet, off for bare IP, which mostly is a tunnel
+    /// whose other end does not ask; never on the loopback interface. lwIP: `NETIF_FLAG_IGMP`, `NETIF_FLAG_MLD6`.
+    pub group_reports: bool,
     /// It is a bridge: what it sends goes out by its ports, which are other interfaces.
     pub bridge: bool,
     /// Send packets to others that come in on their way. Off unless asked for [1122-IP-15]. lwIP: `IP_FORWARD`.
@@ -240,6 +243,7 @@ impl NetifConfig {
             queue: 64,
             vlan: None,
             accept_any: false,
+            group_reports: matches!(medium, Medium::Ethernet(_)),
             bridge: false,
             forwarding: false,
             hostname: None,
@@ -298,6 +302,13 @@ impl NetifConfig {
     #[must_use]
     pub const fn checksums(mut self, checksums: Checksums) -> Self {
         self.checksums = checksums;
+        self
+    }
+
+    /// The same with or without reports of groups.
+    #[must_use]
+    pub const fn group_reports(mut self, on: bool) -> Self {
+        self.group_reports = on;
         self
     }
 

@@ -47,6 +47,7 @@ pub(crate) struct Interface {
     pub(crate) up: bool,
     pub(crate) link_up: bool,
     pub(crate) accept_any: bool,
+    pub(crate) group_reports: bool,
     /// Packets to others that come in are sent on.
     pub(crate) forwards: bool,
     /// Gone for its owner; the slot is kept until the listeners were told.
@@ -88,6 +89,7 @@ impl Interface {
             up: false,
             link_up: true,
             accept_any: config.accept_any,
+            group_reports: config.group_reports,
             forwards: config.forwarding,
             removed: false,
             checksums: config.checksums,
