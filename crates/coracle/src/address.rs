@@ -33,6 +33,12 @@ pub(crate) type Bits = u32;
 #[repr(align(2))]
 pub(crate) struct Address([u8; LEN]);
 
+/// The upper twelve bytes of an address, and what they are in one of IPv4.
+#[cfg(feature = "ipv6")]
+const MAPPED_MASK: u128 = (u128::MAX << 32).to_be();
+#[cfg(feature = "ipv6")]
+const MAPPED: u128 = (0xffff_u128 << 32).to_be();
+
 /// Which packets something is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Family {
@@ -108,8 +114,9 @@ impl Address {
 
     #[inline]
     pub(crate) const fn is_v4(self) -> bool {
+        // As numbers: byte by byte it would be the dearest question of the stack.
         #[cfg(feature = "ipv6")]
-        return matches!(self.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..]);
+        return u128::from_ne_bytes(self.0) & MAPPED_MASK == MAPPED;
         #[cfg(not(feature = "ipv6"))]
         return true;
     }
