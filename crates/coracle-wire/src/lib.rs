@@ -33,6 +33,7 @@ extern crate std;
 pub mod arp;
 pub mod checksum;
 pub mod dhcpv4;
+pub mod dhcpv6;
 pub mod dns;
 pub mod ethernet;
 pub mod icmpv4;
