@@ -139,6 +139,18 @@ fn unless_asked_for_routers_may_cut() {
     assert!(!send(&mut host, udp, 10)[0].ip().dont_fragment);
 }
 
+/// Nor does it change anything that the datagram had to wait for its router.
+#[test]
+fn what_is_cut_here_may_be_cut_on_the_way_too() {
+    let mut host = Host::configured(|setup| setup.config.path_mtu_discovery = true);
+    let udp = host.udp("client", 5_000);
+    assert!(send(&mut host, udp, 2_000)[0].is_arp());
+    host.input(Arp::reply(GATEWAY_MAC, GATEWAY).frame());
+    let sent = host.sent();
+    assert_eq!(assemble(&sent).udp_data(), vec![5; 2_000]);
+    assert!(sent.iter().all(|seen| !seen.ip().dont_fragment));
+}
+
 #[test]
 fn many_paths_need_no_more_room_than_there_is() {
     let (mut host, udp) = talking(|_| {});

@@ -52,12 +52,12 @@ impl Engine {
             count!(self.counters.ip_of(hop.destination).too_big);
             return Err(Rejected::new(Error::Value, data));
         }
+        let send = send.map(|send| Send { dont_fragment: false, ..*send });
+        let send = send.as_ref();
         if let Some(position) = waits_at {
             // It is cut when the station is known.
             return self.ip_let_wait(position, hop, send, data);
         }
-        let send = send.map(|send| Send { dont_fragment: false, ..*send });
-        let send = send.as_ref();
         let packet = self.ip_with_headers(&bare, send, data)?;
         if let Err(error) = self.ip_send_cut(hop, &packet, false) {
             if error == Error::WouldBlock {
