@@ -99,8 +99,8 @@ pub(crate) enum Event {
     Netif { netif: u32 },
     /// A query of the resolver is over.
     #[cfg(feature = "dns")]
-    Resolved { query: Key, outcome: crate::dns::Outcome },
+    Resolved { query: Key },
     /// A server told what time it is.
     #[cfg(feature = "sntp")]
-    Time { time: crate::sntp::SntpTime },
+    Time,
 }

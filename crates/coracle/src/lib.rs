@@ -68,6 +68,8 @@ mod hooks;
 mod icmp;
 mod ip;
 mod link;
+#[cfg(test)]
+mod mdns;
 mod multicast;
 #[cfg(feature = "ipv6")]
 mod nd;

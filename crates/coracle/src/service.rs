@@ -155,8 +155,8 @@ impl Engine {
             return Some(event);
         }
         #[cfg(feature = "sntp")]
-        if let Some(time) = self.services.sntp.take_time() {
-            return Some(Event::Time { time });
+        if self.services.sntp.events() > 0 {
+            return Some(Event::Time);
         }
         None
     }

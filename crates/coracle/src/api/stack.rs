@@ -398,13 +398,17 @@ impl<H: Handler> Stack<H> {
                 None
             }
             #[cfg(feature = "dns")]
-            Event::Resolved { query, outcome } => {
-                self.call_resolved(query, &outcome);
+            Event::Resolved { query } => {
+                if let Some(outcome) = self.engine.services.dns.outcome.take() {
+                    self.call_resolved(query, &outcome);
+                }
                 None
             }
             #[cfg(feature = "sntp")]
-            Event::Time { time } => {
-                self.call_time(time);
+            Event::Time => {
+                if let Some(time) = self.engine.services.sntp.take_time() {
+                    self.call_time(time);
+                }
                 None
             }
         }

@@ -9,7 +9,7 @@ use coracle_buf::{Arena, Error, Layer, Pbuf, Table};
 use coracle_wire::dns::Name;
 use coracle_wire::dns::{MDNS_GROUP_V4, MDNS_PORT, PORT};
 
-use super::{Action, Resolver, Sender, ServerAddress, Source, Transport};
+use super::{Action, Outcome, Resolver, Sender, ServerAddress, Source, Transport};
 use crate::address::{Address, Endpoint};
 use crate::config::{Config, Limits};
 use crate::engine::{Engine, small_pbuf};
@@ -56,6 +56,8 @@ pub(crate) struct Dns {
     pub(crate) resolver: Resolver,
     random: Random,
     sockets: Table<Socket>,
+    /// What the query that is being reported came to.
+    pub(crate) outcome: Option<Outcome>,
 }
 
 impl Dns {
@@ -64,7 +66,7 @@ impl Dns {
         let mut random = Random::new(&config.seed.map(|byte| byte ^ 0x5c));
         let resolver = Resolver::new(arena, &limits.dns, config.dns.clone(), &mut random)?;
         let sockets = arena.table(limits.dns.queries.saturating_mul(2), |_| Socket::Closed)?;
-        Ok(Self { resolver, random, sockets })
+        Ok(Self { resolver, random, sockets, outcome: None })
     }
 
     /// How many queries are over and not reported.
@@ -170,7 +172,9 @@ impl Engine {
         self.dns_act();
         let (query, mut outcome) = event?;
         self.dns_sort(outcome.addresses.as_mut_slice());
-        Some(Event::Resolved { query, outcome })
+        // Kept aside: events are small.
+        self.services.dns.outcome = Some(outcome);
+        Some(Event::Resolved { query })
     }
 
     /// Puts addresses into the order in which they should be tried [RFC 6724 §6]; equals stay as the server sent them.
