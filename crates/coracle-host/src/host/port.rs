@@ -124,36 +124,48 @@ impl Port {
         self.full &= !room;
     }
 
-    /// Hands the device's frames to the stack, up to `most`.
+    /// Hands the device's frames to the stack, up to `most`, all together.
     pub(super) fn receive<H: Handler>(
         &mut self,
         stack: &mut Stack<H>,
         clock: Clock,
         most: usize,
     ) -> io::Result<()> {
-        for _ in 0..most {
-            let Some(mut frame) = self.buffer(stack.memory()) else {
-                self.counters.shortages += u64::from(!self.short);
-                self.short = true;
-                // A device that is gone would end each sleep at once, and nothing is read that would tell.
-                return self.nic.mtu().map(drop);
-            };
-            self.short = false;
-            // A fresh buffer is ours alone, so neither of these two fails.
-            let Ok(space) = frame.payload_mut() else { return Ok(()) };
-            let Some(len) = self.nic.recv(space)? else { return Ok(()) };
-            if frame.truncate(len).is_err() {
-                return Ok(());
-            }
-            self.counters.received += 1;
-            let now = clock.now();
-            record(&mut self.capture, now, &frame);
-            if stack.input(self.netif, frame, Instant::from_micros(now)).is_err() {
-                // The application has removed the interface; what comes in is for nobody.
-                self.counters.refused += 1;
-            }
+        let (memory, netif) = (stack.memory().clone(), self.netif);
+        let mut failure = None;
+        let mut frames = core::iter::from_fn(|| {
+            self.next_frame(&memory, clock).unwrap_or_else(|error| {
+                failure = Some(error);
+                None
+            })
+        })
+        .take(most);
+        if stack.input_all(netif, &mut frames, Instant::from_micros(clock.now())).is_err() {
+            // The application has removed the interface; what comes in is for nobody.
+            let refused = frames.count() as u64;
+            self.counters.refused += refused;
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// A frame that the device has, if there is a buffer for it.
+    fn next_frame(&mut self, memory: &Memory, clock: Clock) -> io::Result<Option<Pbuf>> {
+        let Some(mut frame) = self.buffer(memory) else {
+            self.counters.shortages += u64::from(!self.short);
+            self.short = true;
+            // A device that is gone would end each sleep at once, and nothing is read that would tell.
+            return self.nic.mtu().map(|_| None);
+        };
+        self.short = false;
+        // A fresh buffer is ours alone, so neither of these two fails.
+        let Ok(space) = frame.payload_mut() else { return Ok(None) };
+        let Some(len) = self.nic.recv(space)? else { return Ok(None) };
+        if frame.truncate(len).is_err() {
+            return Ok(None);
+        }
+        self.counters.received += 1;
+        record(&mut self.capture, clock.now(), &frame);
+        Ok(Some(frame))
     }
 
     /// A buffer for the longest frame. When the pool is used up (by data that peers do not acknowledge, say) the heap
