@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tcp_common::*;
 
-use coracle::Error;
+use coracle::{CUBIC, CongestionControl, Error, NEW_RENO};
 
 const PSH: u8 = 0x08;
 
@@ -145,4 +145,32 @@ fn any_callback_aborts_all_other_connections() {
             }
         }
     }
+}
+
+/// [RFC 9293 MAY-18] The algorithm may change at any time: the window stays, and grows on by the other's rules.
+#[test]
+fn the_congestion_control_of_a_connection_that_stands_changes() {
+    let mut pair = Pair::new();
+    pair.delay = Duration::from_millis(20);
+    let mut dice = Dice(7);
+    pair.fate = Some(Box::new(move |_| if dice.one_in(150) { vec![] } else { vec![Duration::ZERO] }));
+    let (server, server_log) = App::new();
+    pair.listen(server);
+    let (client, client_log) = App::new();
+    let bytes = pattern(2_000_000);
+    client_log.borrow_mut().to_send.extend(&bytes);
+    let tcp = pair.connect(client);
+    let algorithms: [&'static dyn CongestionControl; 2] = [&NEW_RENO, &CUBIC];
+    for algorithm in algorithms.into_iter().cycle().take(30) {
+        pair.run(Duration::from_millis(70));
+        let mut connection = pair.client.stack.tcp(tcp).unwrap();
+        let before = connection.info().unwrap();
+        connection.set_congestion_control(algorithm).unwrap();
+        let after = connection.info().unwrap();
+        assert_eq!(before.congestion_window, after.congestion_window);
+        assert_eq!(before.slow_start_threshold, after.slow_start_threshold);
+    }
+    assert!(pair.client.stack.tcp(tcp).unwrap().info().unwrap().slow_start_threshold < u32::MAX);
+    pair.run(Duration::from_mins(2));
+    assert!(server_log.borrow().received == bytes);
 }

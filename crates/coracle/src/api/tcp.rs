@@ -545,13 +545,17 @@ impl<'a, H> Tcp<'a, H> {
         self.change(|pcb| pcb.send_buffer = bytes)
     }
 
-    /// Chooses the congestion control, before it connects [RFC 9293 MAY-18].
+    /// Chooses the congestion control [RFC 9293 MAY-18]. A connection that stands keeps its window and threshold; what
+    /// the former algorithm noted besides is forgotten.
     ///
     /// # Errors
     ///
-    /// [`Error::IsConnected`].
+    /// [`Error::Closed`].
     pub fn set_congestion_control(&mut self, algorithm: &'static dyn CongestionControl) -> Result<(), Error> {
-        self.before_connecting(|pcb| pcb.algorithm = algorithm)
+        self.change(|pcb| {
+            pcb.algorithm = algorithm;
+            pcb.congestion.hand_over();
+        })
     }
 
     fn before_connecting(&mut self, change: impl FnOnce(&mut TcpPcb)) -> Result<(), Error> {

@@ -172,6 +172,12 @@ impl CongestionWindow {
         (segments * segment).min((2 * segment).max(segments * 1_460))
     }
 
+    /// Another algorithm goes on from here: what the former one noted is forgotten.
+    pub(crate) fn hand_over(&mut self) {
+        self.words = [0; 5];
+        self.notes = 0;
+    }
+
     /// Tells the size of segments, when that changes. A window still as it was at the start is made anew; another
     /// one keeps its bytes, since smaller packets give no right to more, and holds one segment at the least.
     pub fn set_segment(&mut self, segment: u16) {
