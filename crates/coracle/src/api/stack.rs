@@ -235,7 +235,7 @@ impl<H: Handler> Stack<H> {
 
     /// Takes several frames that a device received, as if each was handed to [`input`](Self::input). Segments of one
     /// connection that follow on each other become one on the way: they cost less, the application gets their data in
-    /// one piece, and one acknowledgment answers all of them, as does RFC 9293 [MUST-59]. So a driver that has several
+    /// one piece, and one acknowledgment answers all of them [RFC 9293 MUST-59]. So a driver that has several
     /// frames at a time better hands them over together.
     ///
     /// Callbacks may run while `frames` is asked for the next one, and when there are no more.
