@@ -347,7 +347,7 @@ fn headers_in_pieces_are_put_together() {
     assert_eq!(host.datagrams(), [b"scattered"]);
 }
 
-/// [4291-9] [RFC 4291 §2.5.5.2] Addresses that cannot be on a wire.
+/// [RFC 4291 §2.7] [RFC 4291 §2.5.5.2] Addresses that cannot be on a wire.
 #[test]
 fn impossible_addresses_are_dropped_in_silence() {
     let cases = [
@@ -373,7 +373,7 @@ fn impossible_addresses_are_dropped_in_silence() {
     }
 }
 
-/// Lengths that lie, versions that are not, and a checksum that UDP may not leave out here [8200-8].
+/// Lengths that lie, versions that are not, and a checksum that UDP may not leave out here [RFC 8200 §8.1].
 #[test]
 fn malformed_packets_are_counted_drops() {
     let good = frame(17, THEIRS, OURS, &udp(THEIRS, OURS, 7, b"data"));

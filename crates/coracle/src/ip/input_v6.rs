@@ -197,7 +197,7 @@ impl Engine {
             return self.ipv6_fragment(info, packet, upper.at);
         }
         if upper.protocol == next_header::NONE {
-            // [8200-6]
+            // [8200-10]
             return None;
         }
         self.raw.begin();
@@ -239,7 +239,7 @@ impl Engine {
             return self.drop_malformed(netif);
         }
         let cast = if destination.is_multicast() {
-            // [4291-9] Scopes that never leave an interface, and the reserved one.
+            // [RFC 4291 §2.7] Scopes that never leave an interface, and the reserved one.
             let scope_ok = looped || loopback || destination.bytes()[1] & 0x0f > 1;
             let member = self.multicast.contains(&self.hash_key, netif as u32, destination);
             (member && scope_ok).then_some(Cast::Multicast)

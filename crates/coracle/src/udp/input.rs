@@ -35,7 +35,7 @@ impl Engine {
         let (from_port, to_port) = (header.source_port(), header.destination_port());
         // [1122-UDP-6] The datagram may be shorter than the packet.
         let Ok(len) = udp_length(header, packet.len() - start) else { return self.udp_bad_length(false) };
-        // [1122-UDP-3] A checksum that is there must be right; with IPv6 it must be there [8200-8].
+        // [1122-UDP-3] A checksum that is there must be right; with IPv6 it must be there [RFC 8200 §8.1].
         let summed = header.checksum() != 0;
         if !summed && !info.destination.is_v4() && self.checks.contains(Checksums::CHECK_UDP) {
             return self.udp_bad_checksum(false);
