@@ -46,7 +46,9 @@ pub(crate) fn run(options: &Options) -> Result<bool, Failure> {
         let time = host.now().since(start).as_secs_f64() * 1_000.0;
         match answers.try_recv() {
             Ok(Ok(lines)) => {
-                lines.iter().for_each(|line| println!("{line}"));
+                for line in &lines {
+                    println!("{line}");
+                }
                 println!("found in {time:.1} ms");
                 return Ok(true);
             }
@@ -85,6 +87,6 @@ fn described(record: &Record<'_>) -> String {
     } else if let Ok(texts) = record.txt() {
         texts.map(|text| format!("{:?}", String::from_utf8_lossy(text))).collect::<Vec<_>>().join(" ")
     } else {
-        record.data().iter().map(|byte| format!("{byte:02x}")).collect()
+        record.data().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 }
