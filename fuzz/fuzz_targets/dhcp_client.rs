@@ -47,7 +47,7 @@ impl Bed {
     fn new() -> Self {
         let mut arena = Arena::heap();
         let memory = Memory::new(&mut arena, MemoryLimits::default()).unwrap();
-        let mut stack = Stack::new(&mut arena, Limits::default(), memory, Config::new([7; 16])).unwrap();
+        let mut stack = Stack::new(&mut arena, Limits::SMALL, memory, Config::new([7; 16])).unwrap();
         let netif = stack.netif_add(&NetifConfig::ethernet(OURS)).unwrap();
         stack.netif(netif).unwrap().set_up(true).unwrap();
         Self { stack, netif, now: Instant::from_secs(1), last: Vec::new() }
@@ -61,7 +61,8 @@ impl Bed {
                 self.hand(&message);
             }
             4 => self.pass(Duration::from_millis(
-                bytes.iter().fold(1, |time, &byte| time * 3 + u64::from(byte)) % 400_000,
+                bytes.iter().fold(1, |time: u64, &byte| time.wrapping_mul(3).wrapping_add(u64::from(byte)))
+                    % 400_000,
             )),
             5 => {
                 let mut packet = [0; arp::LEN];
