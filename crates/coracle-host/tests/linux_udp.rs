@@ -3,7 +3,7 @@
 mod peer;
 
 use coracle::{Error, IcmpErrorKind, Kind, Layer};
-use peer::{CORACLE, Event, LINUX, PATIENCE, Peer, pattern, soon, tap, tun};
+use peer::{CORACLE, Event, LINUX, PATIENCE, Peer, pattern, tap, tun};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
