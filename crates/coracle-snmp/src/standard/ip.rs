@@ -77,16 +77,24 @@ fn out_discards(ip: &IpCounters) -> u32 {
     ip.too_big.wrapping_add(ip.queue_full)
 }
 
+/// 1 for a router, which forwards on an interface at least; 2 for a host.
+fn forwarding(cx: &Context<'_>) -> i32 {
+    let forwards =
+        |place| cx.stack.and_then(|stack| stack.netif_at(place)).is_some_and(|view| view.forwarding);
+    let places = cx.stack.map_or(0, |stack| stack.netif_places());
+    if (0..places).any(forwards) { 1 } else { 2 }
+}
+
 fn scalars(cx: &Context<'_>, id: u32, out: &mut Output<'_, '_>) {
     let Some(stack) = cx.stack else { return };
     let ip = &stack.counters().ip;
     match id {
-        // It does not forward.
-        1 => out.integer(2),
+        1 => out.integer(forwarding(cx)),
         2 => out.integer(i32::from(stack.config().default_ttl)),
         3 => out.counter(ip.received),
         4 => out.counter(header_errors(ip)),
         5 => out.counter(address_errors(ip)),
+        6 => out.counter(ip.forwarded),
         7 => out.counter(ip.unknown_protocol),
         8 => out.counter(ip.memory),
         9 => out.counter(ip.delivered),
@@ -94,6 +102,11 @@ fn scalars(cx: &Context<'_>, id: u32, out: &mut Output<'_, '_>) {
         11 => out.counter(out_discards(ip)),
         12 => out.counter(ip.no_route),
         13 => out.integer(60),
+        14 => out.counter(ip.fragments),
+        15 => out.counter(ip.reassembled),
+        16 => out.counter(ip.reassembly_failed),
+        17 => out.counter(ip.fragmented),
+        19 => out.counter(ip.fragments_sent),
         _ => out.counter(0),
     }
 }
@@ -101,7 +114,7 @@ fn scalars(cx: &Context<'_>, id: u32, out: &mut Output<'_, '_>) {
 /// `ipv6IpForwarding` and `ipv6IpDefaultHopLimit`.
 fn scalars_v6(cx: &Context<'_>, id: u32, out: &mut Output<'_, '_>) {
     let Some(stack) = cx.stack else { return };
-    out.integer(if id == 25 { 2 } else { i32::from(stack.config().default_ttl) });
+    out.integer(if id == 25 { forwarding(cx) } else { i32::from(stack.config().default_ttl) });
 }
 
 const SYSTEM_COLUMNS: &[Column] = &[

@@ -43,6 +43,8 @@ pub struct NetifView {
     pub up: bool,
     /// Whether its link is up.
     pub link_up: bool,
+    /// Whether packets to others that come in on it are sent on.
+    pub forwarding: bool,
     /// Its IPv4 address.
     pub ipv4: Ipv4Settings,
     /// What went through it.
@@ -128,7 +130,8 @@ impl<'a> Inspect<'a> {
     /// The interface in a place; its index is the place and one.
     pub fn netif_at(&self, place: usize) -> Option<NetifView> {
         let (key, interface) = self.0.netifs.entry_at(place).filter(|(_, interface)| !interface.removed)?;
-        let Interface { name, medium, mtu, up, link_up, ipv4, counters, .. } = *interface;
+        let Interface { name, medium, mtu, up, link_up, forwards: forwarding, ipv4, counters, .. } =
+            *interface;
         let handle = NetifHandle(key);
         Some(NetifView {
             handle,
@@ -137,6 +140,7 @@ impl<'a> Inspect<'a> {
             mtu,
             up,
             link_up,
+            forwarding,
             ipv4,
             counters,
             queued: interface.queue.len(),
