@@ -67,13 +67,13 @@ fn work<H: Handler + 'static>(
     loop {
         // What was posted before it was told to end is still done.
         let last = stop.load(Ordering::SeqCst);
-        if !inbox.is_empty() {
-            // Jobs know the present time, however long the sleep was.
-            let now = host.now();
-            host.stack.poll(now);
-        }
-        for _ in 0..inbox.capacity() {
+        for number in 0..inbox.capacity() {
             let Some(job) = inbox.next() else { break };
+            if number == 0 {
+                // Jobs know the present time, however long the sleep was.
+                let now = host.now();
+                host.stack.poll(now);
+            }
             job.run(&mut host);
         }
         if last && inbox.is_empty() {
