@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use common::*;
-use coracle::wire::dhcpv4::{BOOT_REPLY, DhcpFields, DhcpMessage, DhcpWriter, HEADER_LEN, MessageType, code};
+use coracle::wire::dhcpv4::{BOOT_REPLY, DhcpFields, DhcpMessage, DhcpWriter, HEADER_LEN, MessageType};
 use coracle::*;
 use proptest::prelude::*;
 
