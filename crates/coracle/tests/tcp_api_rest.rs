@@ -12,6 +12,9 @@ use coracle::{CUBIC, CongestionControl, Error, NEW_RENO};
 
 const PSH: u8 = 0x08;
 
+/// Writes something.
+type Write = fn(&mut coracle::Tcp<'_, App>);
+
 /// [RFC 9293 MUST-60, MUST-61] The end of what was written is pushed, but not where more was announced.
 #[test]
 fn what_more_follows_on_is_not_pushed() {
@@ -32,7 +35,7 @@ fn what_more_follows_on_is_not_pushed() {
         }
         vec![Duration::ZERO]
     }));
-    let writes: [(fn(&mut coracle::Tcp<'_, App>), u8); 4] = [
+    let writes: [(Write, u8); 4] = [
         (|tcp| tcp.write_bytes_more(b"more").unwrap(), 0),
         (|tcp| tcp.write_bytes(b"last").unwrap(), PSH),
         (|tcp| tcp.write_static_more(b"more").unwrap(), 0),
@@ -123,9 +126,9 @@ fn any_callback_aborts_all_other_connections() {
             for (number, &handle) in handles.iter().enumerate() {
                 let Ok(mut tcp) = pair.client.stack.tcp(handle) else { continue };
                 if number % 2 == 0 {
-                    tcp.close().unwrap()
+                    tcp.close().unwrap();
                 } else {
-                    drop(tcp.abort())
+                    drop(tcp.abort());
                 }
                 pair.run(Duration::from_millis(20));
             }
