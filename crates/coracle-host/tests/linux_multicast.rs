@@ -139,6 +139,8 @@ fn the_bridge_knows_groups_and_sources_in_the_newest_versions() {
     for (group, from, other) in [(GROUP, "192.0.2.1", OTHER_SOURCE), (GROUP_V6, LINUX_V6, OTHER_SOURCE_V6)] {
         let (address, source) = (ip(group), ip(from));
         bridge.send(from, group, b"nobody listens");
+        // It may be on its way still, and the join must not overtake it.
+        std::thread::sleep(Duration::from_millis(50));
         bridge.udp(move |udp, netif| udp.join_source(address, source, Some(netif)).unwrap());
         let of_source = format!("src {from} ");
         bridge.soon_known(group, |lines| lines.iter().any(|line| line.contains(&of_source)));
