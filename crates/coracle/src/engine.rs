@@ -627,7 +627,7 @@ impl Engine {
     #[inline]
     pub(crate) fn netif_slot(&self, netif: NetifHandle) -> Result<usize, Error> {
         match self.netifs.get(netif.0) {
-            Some(interface) if !interface.removed => Ok(netif.0.index as usize),
+            Some(interface) if !interface.removed => Ok(netif.slot()),
             _ => Err(Error::Closed),
         }
     }

@@ -107,7 +107,7 @@ impl Engine {
     /// The router that the application wants packets to go by.
     pub(crate) fn hooked_gateway(&self, netif: NetifHandle, destination: Address) -> Option<Address> {
         let gateway = self.hooks?.gateway(netif, destination.to_ip())?;
-        let gateway = Address::from_ip(gateway, Some(netif.0.index as usize)).ok()?;
+        let gateway = Address::from_ip(gateway, Some(netif.slot())).ok()?;
         (gateway.is_one_host() && gateway.is_v4() == destination.is_v4()).then_some(gateway)
     }
 }

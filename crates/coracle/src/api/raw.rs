@@ -193,7 +193,7 @@ impl<'a, H> Raw<'a, H> {
     fn target(&self, send: &RawSend) -> Result<Target, Error> {
         let netif = self.stack.engine.netif_if_there(send.netif)?;
         let address = |address| match netif {
-            Some(netif) => Address::from_ip(address, Some(netif.0.index as usize)),
+            Some(netif) => Address::from_ip(address, Some(netif.slot())),
             None => self.address(address),
         };
         let destination = send.destination.map(address).transpose()?;

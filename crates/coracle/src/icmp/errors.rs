@@ -57,8 +57,8 @@ impl Complaint {
             (icmpv4::DESTINATION_UNREACHABLE, code, [0, 0, high, low])
         };
         match self {
-            Self::NoProtocol => (icmpv4::DESTINATION_UNREACHABLE, icmpv4::unreachable::PROTOCOL, [0; 4]),
-            Self::NoPort => (icmpv4::DESTINATION_UNREACHABLE, icmpv4::unreachable::PORT, [0; 4]),
+            Self::NoProtocol => unreachable(icmpv4::unreachable::PROTOCOL, 0),
+            Self::NoPort => unreachable(icmpv4::unreachable::PORT, 0),
             Self::TimeExceeded => (icmpv4::TIME_EXCEEDED, icmpv4::time_exceeded::TTL, [0; 4]),
             Self::ReassemblyTime => (icmpv4::TIME_EXCEEDED, icmpv4::time_exceeded::REASSEMBLY, [0; 4]),
             Self::NoRoute => unreachable(icmpv4::unreachable::NET, 0),

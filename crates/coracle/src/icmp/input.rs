@@ -20,7 +20,7 @@ const QUOTE: usize = 68;
 impl Engine {
     pub(crate) fn icmp_input(&mut self, info: &Received, mut packet: Pbuf) -> Option<Event> {
         count!(self.counters.icmp.received);
-        let netif = info.netif.0.index as usize;
+        let netif = info.netif.slot();
         let header_len = usize::from(info.header_len);
         let wanted = (header_len + icmpv4::HEADER_LEN + QUOTE).min(packet.len());
         if packet.payload().len() < wanted && packet.pull_up(wanted).is_err() {
@@ -77,7 +77,7 @@ impl Engine {
         if packet.payload_mut().is_err() {
             packet = packet.duplicate(Layer::Ip, Kind::Ram).ok()?;
         }
-        let netif = info.netif.0.index as usize;
+        let netif = info.netif.slot();
         let generate = self.netifs.at(netif)?.checksums.contains(Checksums::GENERATE_ICMP);
         let message = packet.payload_mut().ok()?;
         let [kind, _, high, low, ..] = message else { return None };
@@ -138,7 +138,7 @@ impl Engine {
             return None;
         };
         let error = IcmpError { kind, reporter: Some(info.source.to_ip()) };
-        let netif = info.netif.0.index as usize;
+        let netif = info.netif.slot();
         let ours = self.owner_of(quoted.header.source().into()).is_some()
             || self.netifs.at(netif).is_some_and(|interface| interface.accept_any);
         if !ours || quoted.header.fragment_offset() != 0 {

@@ -92,7 +92,7 @@ impl Engine {
     /// The zone of link-local addresses of which nothing else is said: the interface that something is bound to, else
     /// the default one [RFC 4007 §6].
     pub(crate) fn zone(&self, bound: Option<NetifHandle>) -> Option<usize> {
-        bound.or(self.default_netif).map(|netif| netif.0.index as usize)
+        bound.or(self.default_netif).map(NetifHandle::slot)
     }
 
     /// The interface that has an address.

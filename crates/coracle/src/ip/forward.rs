@@ -49,7 +49,7 @@ impl Engine {
 
     /// Takes a packet to somebody else, if its interface forwards.
     pub(crate) fn forward(&mut self, info: Received, mut packet: Pbuf) {
-        let netif = info.netif.0.index as usize;
+        let netif = info.netif.slot();
         if !self.may_leave_link(netif, &info, &packet) {
             count!(self.counters.ip_of(info.destination).not_for_us);
             return;

@@ -53,7 +53,7 @@ impl Engine {
         };
         if fragment.check(packet.len()).is_err() || is_trick(&info, fragment) {
             count!(self.counters.ip.reassembly_failed);
-            return self.drop_malformed(info.netif.0.index as usize);
+            return self.drop_malformed(info.netif.slot());
         }
         let whole = self.reassemble(id, fragment, packet)?;
         self.ipv4_whole(info, whole)
@@ -116,7 +116,7 @@ impl Engine {
         if self.raw.is_wanted(info.protocol) {
             return self.raw_input(packet);
         }
-        self.enter(Entry::Offered, info.netif.0.index as usize, packet)
+        self.enter(Entry::Offered, info.netif.slot(), packet)
     }
 
     /// What was not whole in time is given up; who sent it hears of that if its first fragment came [1122-IP-8]

@@ -35,7 +35,7 @@ impl Engine {
     #[inline(never)]
     pub(crate) fn ipv6_fragment(&mut self, info: Received, mut packet: Pbuf, at: usize) -> Option<Event> {
         count!(self.counters.ip6.fragments);
-        let netif = info.netif.0.index as usize;
+        let netif = info.netif.slot();
         let header = *FragmentHeader::read(packet.payload().get(at..)?).ok()?;
         let fragment = Fragment {
             header_len: (at + FRAGMENT_LEN) as u16,
@@ -106,7 +106,7 @@ impl Engine {
         // A fragment in a fragment is nobody's honest packet, and would be a way to go round in circles.
         if fragment_header(packet.payload()).is_some() {
             count!(self.counters.ip6.reassembly_failed);
-            return self.drop_malformed(info.netif.0.index as usize);
+            return self.drop_malformed(info.netif.slot());
         }
         let protocol = packet.payload()[NEXT_HEADER_OFFSET];
         let total_len = packet.len() as u32;

@@ -164,7 +164,7 @@ impl Engine {
 
     /// Goes through the extension headers, and on to what they carry.
     pub(super) fn ipv6_headers(&mut self, mut info: Received, mut packet: Pbuf) -> Option<Event> {
-        let netif = info.netif.0.index as usize;
+        let netif = info.netif.slot();
         let mut walked = walk(&packet, &info);
         if let Err(Stop::Scattered) = walked {
             let wanted = packet.len().min(MOST_HEADERS);

@@ -45,7 +45,7 @@ impl Engine {
         destination: Ipv4Addr,
         gateway: Ipv4Addr,
     ) -> bool {
-        let netif = info.netif.0.index as usize;
+        let netif = info.netif.slot();
         let Some(interface) = self.netifs.at(netif) else { return false };
         let near = interface.is_on_link(gateway) && !interface.is_broadcast(gateway);
         if !self.config.accept_redirects || interface.forwards || !near || info.cast != Cast::Unicast {

@@ -61,7 +61,7 @@ impl Entry {
     /// [`Error::Argument`] for bits behind the prefix or a prefix longer than an address, [`Error::Value`] for a
     /// family that the stack does not speak, or a gateway of the other one.
     fn of_owner(route: &Route) -> Result<Self, Error> {
-        let zone = Some(route.netif.0.index as usize);
+        let zone = Some(route.netif.slot());
         let prefix = Address::from_ip(route.prefix, zone)?;
         let prefix_len = route.prefix_len.saturating_add(prefix.family_prefix());
         if u32::from(prefix_len) > Bits::BITS || prefix.masked(prefix_len) != prefix {

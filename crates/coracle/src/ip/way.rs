@@ -169,7 +169,7 @@ impl Engine {
         let usable = |netif: NetifHandle| demanded.is_none_or(|demanded| demanded == netif) && ready(netif);
         let entry = self.routes.find(destination, usable)?;
         let interface = self.netifs.get(entry.netif.0)?;
-        let slot = entry.netif.0.index as usize;
+        let slot = entry.netif.slot();
         let on_link = entry.gateway.is_unspecified();
         if on_link && destination.as_v4().is_some_and(|destination| interface.is_broadcast(destination)) {
             return self.hop(entry.netif, destination, destination, Cast::Broadcast, false);
@@ -197,7 +197,7 @@ impl Engine {
             destination,
             from: Address::ANY,
             demanded: None,
-            netif: netif.0.index as usize,
+            netif: netif.slot(),
             next,
             cast,
             // The loopback interface has no device: whatever goes there comes back.

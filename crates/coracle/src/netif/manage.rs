@@ -99,7 +99,7 @@ impl Engine {
             // What waits for the device would be stale when it is back.
             count!(interface.counters.out_discards, interface.queue.len() as u64);
             interface.queue.clear();
-            self.forget_neighbours(netif.0.index as usize, false);
+            self.forget_neighbours(netif.slot(), false);
             #[cfg(feature = "ipv6")]
             self.nd_down(netif.slot());
         }
@@ -118,7 +118,7 @@ impl Engine {
     /// Tells the neighbours where we are; without an address or ARP there is nothing to tell, and what could not be
     /// sent is counted.
     fn announce(&mut self, netif: NetifHandle) {
-        self.arp_announce(netif.0.index as usize).unwrap_or_default();
+        self.arp_announce(netif.slot()).unwrap_or_default();
     }
 
     /// The same as [`netif_set_ipv4`](Self::netif_set_ipv4) by the owner, whose word counts from then on.
@@ -185,7 +185,7 @@ impl Engine {
     pub(crate) fn route_add(&mut self, route: &Route) -> Result<(), Error> {
         self.netif_slot(route.netif)?;
         if let Some(gateway) = route.gateway {
-            let gateway = Address::from_ip(gateway, Some(route.netif.0.index as usize))?;
+            let gateway = Address::from_ip(gateway, Some(route.netif.slot()))?;
             if !gateway.is_one_host() || gateway.is_loopback() {
                 return Err(Error::Argument);
             }

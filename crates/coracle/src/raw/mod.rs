@@ -171,7 +171,7 @@ impl Engine {
     #[cold]
     fn raw_offer(&mut self, info: &Received, packet: Pbuf, pcb: Option<u32>) -> Option<Event> {
         let Some(pcb) = pcb else {
-            return self.enter(Entry::Offered, info.netif.0.index as usize, packet);
+            return self.enter(Entry::Offered, info.netif.slot(), packet);
         };
         let next = self.raw_taker(self.raw.index.next(pcb), info);
         self.raw.next = next.and_then(|next| self.raw.slots.key_at(next as usize));

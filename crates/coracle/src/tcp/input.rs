@@ -24,7 +24,7 @@ impl Engine {
     #[inline]
     pub(crate) fn tcp_input(&mut self, info: &Received, mut packet: Pbuf) -> Option<Event> {
         count!(self.counters.tcp.segments_received);
-        let netif = info.netif.0.index as usize;
+        let netif = info.netif.slot();
         let ip_len = usize::from(info.header_len);
         let first = packet.payload().len();
         if first < packet.len() && first < ip_len + MAX_HEADER_LEN && !self.tcp_pull_up(ip_len, &mut packet) {

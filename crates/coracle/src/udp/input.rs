@@ -112,7 +112,7 @@ impl Engine {
     fn udp_scattered(&mut self, packet: Pbuf, at: usize) -> Option<Event> {
         let info = self.current?;
         let mut packet = self.hide_link(at, packet)?;
-        let (netif, wanted) = (info.netif.0.index as usize, usize::from(info.header_len) + HEADER_LEN);
+        let (netif, wanted) = (info.netif.slot(), usize::from(info.header_len) + HEADER_LEN);
         let lite = info.protocol == protocol::UDP_LITE;
         if packet.len() < wanted {
             count!(self.udp_counters(lite).received);
@@ -137,14 +137,14 @@ impl Engine {
     #[inline(never)]
     fn udp_bad_checksum(&mut self, lite: bool) -> Option<Event> {
         count!(self.udp_counters(lite).bad_checksum);
-        self.drop_malformed(self.current?.netif.0.index as usize)
+        self.drop_malformed(self.current?.netif.slot())
     }
 
     #[cold]
     #[inline(never)]
     fn udp_bad_length(&mut self, lite: bool) -> Option<Event> {
         count!(self.udp_counters(lite).bad_length);
-        self.drop_malformed(self.current?.netif.0.index as usize)
+        self.drop_malformed(self.current?.netif.slot())
     }
 
     fn udp_covers(&self, pcb: Key, covered: usize) -> bool {
@@ -180,7 +180,7 @@ impl Engine {
             let packet = self.hide_link(start - usize::from(info.header_len), packet)?;
             return self.dhcp_input(info, packet);
         }
-        let own = self.netifs.at(info.netif.0.index as usize)?.ipv4.address.into();
+        let own = self.netifs.at(info.netif.slot())?.ipv4.address.into();
         let mut first = NONE;
         let mut at = self.udp.first_on_port(&self.hash_key, flow);
         while at != NONE {
